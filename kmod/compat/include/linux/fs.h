@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * <linux/fs.h> as the newest kernel has it, on older ones.
+ *
+ * The module's sources call the newest interfaces; here they are mapped to what the probes found.
+ * Nothing can fail at run time: a mapping that does not fit fails to compile.
+ */
+#ifndef WEFT_COMPAT_LINUX_FS_H
+#define WEFT_COMPAT_LINUX_FS_H
+
+#include_next <linux/fs.h>
+
+#ifdef WEFT_COMPAT_IDMAP_USER_NAMESPACE
+#include <linux/mount.h>
+#include <linux/user_namespace.h>
+/* Same places in the same prototypes: the id map of a mount was its user namespace. */
+#define mnt_idmap user_namespace
+#define nop_mnt_idmap init_user_ns
+#define file_mnt_idmap(file) file_mnt_user_ns(file)
+#endif
+
+#ifdef WEFT_COMPAT_FILLATTR_PLAIN
+#define generic_fillattr(idmap, mask, inode, stat) generic_fillattr(idmap, inode, stat)
+#endif
+
+#ifdef WEFT_COMPAT_CTIME_FIELD
+static inline struct timespec64 inode_get_ctime(const struct inode *inode)
+{
+	return inode->i_ctime;
+}
+
+static inline struct timespec64 inode_set_ctime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode->i_ctime = ts;
+	return ts;
+}
+
+static inline struct timespec64 inode_set_ctime_current(struct inode *inode)
+{
+	return inode_set_ctime_to_ts(inode, current_time(inode));
+}
+#endif
+
+#ifdef WEFT_COMPAT_MTIME_FIELD
+static inline struct timespec64 inode_get_atime(const struct inode *inode)
+{
+	return inode->i_atime;
+}
+
+static inline struct timespec64 inode_set_atime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode->i_atime = ts;
+	return ts;
+}
+
+static inline struct timespec64 inode_get_mtime(const struct inode *inode)
+{
+	return inode->i_mtime;
+}
+
+static inline struct timespec64 inode_set_mtime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode->i_mtime = ts;
+	return ts;
+}
+#endif
+
+#ifdef WEFT_COMPAT_SPLICE_READ_GENERIC
+#define filemap_splice_read generic_file_splice_read
+#endif
+
+#endif
