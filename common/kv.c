@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * RocksDB behind common/kv.h: the only file that includes its header.
+ *
+ * Happy path: changes gather in a WriteBatchWithIndex, reads see the batch before the store, and
+ * one write commits them, with a sync when durability is asked for.
+ *
+ * Failures: RocksDB tells them as strings; their beginning decides the errno, and the string is
+ * logged together with the store's path. After a failed write RocksDB refuses further writes
+ * until it is opened again.
+ *
+ * Protection: see kv.h; the counters are atomic.
+ */
+#include "common/kv.h"
+
+#include <errno.h>
+#include <rocksdb/c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+
+#define CACHE_DEFAULT (64u << 20)
+#define MEMTABLE_DEFAULT (16u << 20)
+#define MAX_WAL_BYTES (256u << 20)
+
+struct weft_kv {
+	char *path;
+	rocksdb_t *db;
+	rocksdb_options_t *opts;
+	rocksdb_options_t *cf_opts[WEFT_KV_MAX_CF];
+	rocksdb_column_family_handle_t *cfs[WEFT_KV_MAX_CF];
+	unsigned int ncfs;
+	rocksdb_cache_t *cache;
+	rocksdb_readoptions_t *ropts;
+	rocksdb_writeoptions_t *wopts;
+	rocksdb_writeoptions_t *wopts_sync;
+	struct weft_kv_stats stats;
+};
+
+struct weft_kv_batch {
+	struct weft_kv *kv;
+	rocksdb_writebatch_wi_t *wb;
+	unsigned int saves;
+};
+
+struct weft_kv_iter {
+	struct weft_kv *kv;
+	rocksdb_iterator_t *it;
+	rocksdb_readoptions_t *ropts;
+	char *lower;
+	size_t llen;
+	char *upper;
+	size_t ulen;
+};
+
+static int err_number(const char *err)
+{
+	static const struct {
+		const char *has;
+		int err;
+	} table[] = {
+		{ "Corruption", EUCLEAN },
+		{ "No space left", ENOSPC },
+		{ "lock hold by", EBUSY },
+		{ "While lock file", EBUSY },
+		{ "does not exist (create_if_missing is false)", ENOENT },
+		{ "exists (error_if_exists is true)", EEXIST },
+		{ "No such file", ENOENT },
+		{ "Invalid argument", EINVAL },
+		{ "Not implemented", EOPNOTSUPP },
+		{ "Permission denied", EACCES },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strstr(err, table[i].has))
+			return -table[i].err;
+	return -EIO;
+}
+
+/* Logs and frees RocksDB's message. Return: its errno, 0 without a message. */
+static int kv_error(const struct weft_kv *kv, char *err)
+{
+	int ret;
+
+	if (!err)
+		return 0;
+	ret = err_number(err);
+	weft_err("store failed", "path=%s errno=%d why=%s", kv->path, -ret, err);
+	rocksdb_free(err);
+	return ret;
+}
+
+static rocksdb_options_t *cf_options(struct weft_kv *kv, const struct weft_kv_opts *o,
+				     const struct weft_kv_cf *cf)
+{
+	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
+	rocksdb_options_t *opts = rocksdb_options_create();
+
+	rocksdb_block_based_options_set_block_cache(t, kv->cache);
+	rocksdb_block_based_options_set_filter_policy(
+		t, rocksdb_filterpolicy_create_bloom_full(10));
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 0);
+	rocksdb_options_set_block_based_table_factory(opts, t);
+	rocksdb_block_based_options_destroy(t);
+	rocksdb_options_set_write_buffer_size(opts, o->memtable_bytes ? o->memtable_bytes
+								      : MEMTABLE_DEFAULT);
+	rocksdb_options_set_compression(opts, rocksdb_no_compression);
+	rocksdb_options_set_level_compaction_dynamic_level_bytes(opts, 1);
+	if (cf->min_blob) {
+		rocksdb_options_set_enable_blob_files(opts, 1);
+		rocksdb_options_set_min_blob_size(opts, cf->min_blob);
+		rocksdb_options_set_enable_blob_gc(opts, 1);
+	}
+	return opts;
+}
+
+static void db_options(struct weft_kv *kv, const struct weft_kv_opts *o)
+{
+	kv->opts = rocksdb_options_create();
+	rocksdb_options_set_create_if_missing(kv->opts, !!(o->flags & WEFT_KV_CREATE));
+	rocksdb_options_set_error_if_exists(kv->opts, !!(o->flags & WEFT_KV_CREATE));
+	rocksdb_options_set_create_missing_column_families(kv->opts, 1);
+	rocksdb_options_set_paranoid_checks(kv->opts, 1);
+	rocksdb_options_increase_parallelism(kv->opts, 2);
+	rocksdb_options_set_max_total_wal_size(kv->opts, MAX_WAL_BYTES);
+	rocksdb_options_set_keep_log_file_num(kv->opts, 3);
+	rocksdb_options_set_max_open_files(kv->opts, 512);
+	/* A torn end of the log was never acknowledged; anything else is corruption. */
+	rocksdb_options_set_wal_recovery_mode(kv->opts,
+					      rocksdb_tolerate_corrupted_tail_records_recovery);
+	rocksdb_options_set_info_log_level(kv->opts, 2);
+
+	kv->ropts = rocksdb_readoptions_create();
+	kv->wopts = rocksdb_writeoptions_create();
+	kv->wopts_sync = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(kv->wopts_sync, 1);
+}
+
+static void db_open(struct weft_kv *kv, const struct weft_kv_opts *o, char **err)
+{
+	const char *names[WEFT_KV_MAX_CF];
+	unsigned int i;
+
+	for (i = 0; i < o->ncfs; i++) {
+		names[i] = o->cfs[i].name;
+		kv->cf_opts[i] = cf_options(kv, o, &o->cfs[i]);
+	}
+	if (o->flags & WEFT_KV_RDONLY)
+		kv->db = rocksdb_open_for_read_only_column_families(
+			kv->opts, o->path, o->ncfs, names,
+			(const rocksdb_options_t *const *)kv->cf_opts, kv->cfs, 0, err);
+	else
+		kv->db = rocksdb_open_column_families(
+			kv->opts, o->path, o->ncfs, names,
+			(const rocksdb_options_t *const *)kv->cf_opts, kv->cfs, err);
+}
+
+/* RocksDB makes a directory and a lock file even where it then finds no store. */
+static int check_exists(const struct weft_kv_opts *o)
+{
+	char current[4096];
+	struct stat st;
+
+	if (o->flags & WEFT_KV_CREATE)
+		return 0;
+	if (snprintf(current, sizeof(current), "%s/CURRENT", o->path) >= (int)sizeof(current))
+		return -ENAMETOOLONG;
+	return stat(current, &st) ? -errno : 0;
+}
+
+int weft_kv_open(const struct weft_kv_opts *o, struct weft_kv **out, char err[WEFT_KV_ERR_MAX])
+{
+	struct weft_kv *kv;
+	char *why = NULL;
+	int ret;
+
+	if (!o->ncfs || o->ncfs > WEFT_KV_MAX_CF)
+		return -EINVAL;
+	ret = check_exists(o);
+	if (ret) {
+		snprintf(err, WEFT_KV_ERR_MAX, "%s: no store there: %s", o->path, strerror(-ret));
+		return ret;
+	}
+	kv = calloc(1, sizeof(*kv));
+	if (!kv)
+		return -ENOMEM;
+	kv->path = strdup(o->path);
+	if (!kv->path) {
+		free(kv);
+		return -ENOMEM;
+	}
+	kv->ncfs = o->ncfs;
+	kv->cache = rocksdb_cache_create_lru(o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT);
+	db_options(kv, o);
+	db_open(kv, o, &why);
+	if (why) {
+		ret = err_number(why);
+		snprintf(err, WEFT_KV_ERR_MAX, "%s: %s", o->path, why);
+		rocksdb_free(why);
+		weft_kv_close(kv);
+		return ret;
+	}
+	*out = kv;
+	return 0;
+}
+
+void weft_kv_close(struct weft_kv *kv)
+{
+	unsigned int i;
+
+	if (!kv)
+		return;
+	for (i = 0; i < kv->ncfs && kv->db; i++)
+		rocksdb_column_family_handle_destroy(kv->cfs[i]);
+	if (kv->db)
+		rocksdb_close(kv->db);
+	for (i = 0; i < kv->ncfs; i++)
+		rocksdb_options_destroy(kv->cf_opts[i]);
+	rocksdb_options_destroy(kv->opts);
+	rocksdb_readoptions_destroy(kv->ropts);
+	rocksdb_writeoptions_destroy(kv->wopts);
+	rocksdb_writeoptions_destroy(kv->wopts_sync);
+	rocksdb_cache_destroy(kv->cache);
+	free(kv->path);
+	free(kv);
+}
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
+}
+
+int weft_kv_get(struct weft_kv *kv, unsigned int cf, const void *key, size_t klen,
+		struct weft_kv_val *val)
+{
+	char *err = NULL;
+
+	count(&kv->stats.gets, 1);
+	val->data = rocksdb_get_cf(kv->db, kv->ropts, kv->cfs[cf], key, klen, &val->len, &err);
+	if (err)
+		return kv_error(kv, err);
+	return val->data ? 0 : -ENOENT;
+}
+
+void weft_kv_val_fini(struct weft_kv_val *val)
+{
+	rocksdb_free(val->data);
+	val->data = NULL;
+	val->len = 0;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static void count_write(struct weft_kv *kv, bool sync, size_t bytes, uint64_t start)
+{
+	count(&kv->stats.commits, 1);
+	count(&kv->stats.bytes, bytes);
+	if (sync) {
+		count(&kv->stats.syncs, 1);
+		count(&kv->stats.sync_ns, now_ns() - start);
+	}
+}
+
+int weft_kv_delete_range(struct weft_kv *kv, unsigned int cf, const void *from, size_t flen,
+			 const void *to, size_t tlen, bool sync)
+{
+	uint64_t start = now_ns();
+	char *err = NULL;
+
+	rocksdb_delete_range_cf(kv->db, sync ? kv->wopts_sync : kv->wopts, kv->cfs[cf], from, flen,
+				to, tlen, &err);
+	count_write(kv, sync, flen + tlen, start);
+	return kv_error(kv, err);
+}
+
+int weft_kv_batch_create(struct weft_kv *kv, struct weft_kv_batch **out)
+{
+	struct weft_kv_batch *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	b->kv = kv;
+	b->wb = rocksdb_writebatch_wi_create(0, 1);
+	*out = b;
+	return 0;
+}
+
+void weft_kv_batch_free(struct weft_kv_batch *b)
+{
+	if (!b)
+		return;
+	rocksdb_writebatch_wi_destroy(b->wb);
+	free(b);
+}
+
+void weft_kv_batch_clear(struct weft_kv_batch *b)
+{
+	rocksdb_writebatch_wi_clear(b->wb);
+	b->saves = 0;
+}
+
+unsigned int weft_kv_batch_count(const struct weft_kv_batch *b)
+{
+	return rocksdb_writebatch_wi_count(b->wb);
+}
+
+void weft_kv_put(struct weft_kv_batch *b, unsigned int cf, const void *key, size_t klen,
+		 const void *val, size_t vlen)
+{
+	rocksdb_writebatch_wi_put_cf(b->wb, b->kv->cfs[cf], key, klen, val, vlen);
+}
+
+void weft_kv_delete(struct weft_kv_batch *b, unsigned int cf, const void *key, size_t klen)
+{
+	rocksdb_writebatch_wi_delete_cf(b->wb, b->kv->cfs[cf], key, klen);
+}
+
+ssize_t weft_kv_delete_prefix(struct weft_kv_batch *b, unsigned int cf, const void *prefix,
+			      size_t plen, size_t max)
+{
+	struct weft_kv_val *keys = calloc(max ? max : 1, sizeof(*keys));
+	struct weft_kv_iter *it;
+	size_t n = 0, i;
+	ssize_t ret;
+
+	if (!keys)
+		return -ENOMEM;
+	ret = weft_kv_iter_prefix(b->kv, b, cf, prefix, plen, &it);
+	if (ret)
+		goto out_keys;
+	/* The batch must not change under the iterator: collect first. */
+	for (weft_kv_iter_first(it); n < max && weft_kv_iter_valid(it); weft_kv_iter_next(it)) {
+		const void *key = weft_kv_iter_key(it, &keys[n].len);
+
+		keys[n].data = malloc(keys[n].len);
+		if (!keys[n].data) {
+			ret = -ENOMEM;
+			goto out_iter;
+		}
+		memcpy(keys[n].data, key, keys[n].len);
+		n++;
+	}
+	ret = weft_kv_iter_error(it);
+	if (ret)
+		goto out_iter;
+	for (i = 0; i < n; i++)
+		weft_kv_delete(b, cf, keys[i].data, keys[i].len);
+	ret = n;
+
+out_iter:
+	weft_kv_iter_free(it);
+	while (n-- > 0)
+		free(keys[n].data);
+out_keys:
+	free(keys);
+	return ret;
+}
+
+int weft_kv_batch_get(struct weft_kv_batch *b, unsigned int cf, const void *key, size_t klen,
+		      struct weft_kv_val *val)
+{
+	struct weft_kv *kv = b->kv;
+	char *err = NULL;
+
+	count(&kv->stats.gets, 1);
+	val->data = rocksdb_writebatch_wi_get_from_batch_and_db_cf(
+		b->wb, kv->db, kv->ropts, kv->cfs[cf], key, klen, &val->len, &err);
+	if (err)
+		return kv_error(kv, err);
+	return val->data ? 0 : -ENOENT;
+}
+
+void weft_kv_batch_save(struct weft_kv_batch *b)
+{
+	rocksdb_writebatch_wi_set_save_point(b->wb);
+	b->saves++;
+}
+
+int weft_kv_batch_rollback(struct weft_kv_batch *b)
+{
+	char *err = NULL;
+
+	if (!b->saves)
+		return -ENOENT;
+	b->saves--;
+	rocksdb_writebatch_wi_rollback_to_save_point(b->wb, &err);
+	return kv_error(b->kv, err);
+}
+
+int weft_kv_commit(struct weft_kv_batch *b, bool sync)
+{
+	struct weft_kv *kv = b->kv;
+	uint64_t start = now_ns();
+	char *err = NULL;
+	size_t bytes;
+	int ret;
+
+	ret = WEFT_FAULT("kv.commit.before");
+	if (ret < 0)
+		return ret;
+	rocksdb_writebatch_wi_data(b->wb, &bytes);
+	rocksdb_write_writebatch_wi(kv->db, sync ? kv->wopts_sync : kv->wopts, b->wb, &err);
+	count_write(kv, sync, bytes, start);
+	if (err)
+		return kv_error(kv, err);
+	ret = WEFT_FAULT("kv.commit.after");
+	return ret < 0 ? ret : 0;
+}
+
+static char *copy(const void *p, size_t len)
+{
+	char *c = malloc(len ? len : 1);
+
+	if (c && len)
+		memcpy(c, p, len);
+	return c;
+}
+
+int weft_kv_iter_create(struct weft_kv *kv, struct weft_kv_batch *b, unsigned int cf,
+			const void *lower, size_t llen, const void *upper, size_t ulen,
+			struct weft_kv_iter **out)
+{
+	struct weft_kv_iter *it = calloc(1, sizeof(*it));
+
+	if (!it)
+		return -ENOMEM;
+	it->kv = kv;
+	it->llen = llen;
+	it->ulen = ulen;
+	it->lower = copy(lower, llen);
+	it->upper = copy(upper, ulen);
+	if (!it->lower || !it->upper) {
+		free(it->lower);
+		free(it->upper);
+		free(it);
+		return -ENOMEM;
+	}
+	it->ropts = rocksdb_readoptions_create();
+	if (ulen)
+		rocksdb_readoptions_set_iterate_upper_bound(it->ropts, it->upper, ulen);
+	it->it = rocksdb_create_iterator_cf(kv->db, it->ropts, kv->cfs[cf]);
+	if (b) /* takes the base iterator over */
+		it->it = rocksdb_writebatch_wi_create_iterator_with_base_cf(b->wb, it->it,
+									    kv->cfs[cf]);
+	*out = it;
+	return 0;
+}
+
+int weft_kv_iter_prefix(struct weft_kv *kv, struct weft_kv_batch *b, unsigned int cf,
+			const void *prefix, size_t plen, struct weft_kv_iter **out)
+{
+	unsigned char *end = (unsigned char *)copy(prefix, plen);
+	size_t n = plen;
+	int ret;
+
+	if (!end)
+		return -ENOMEM;
+	/* The first key behind all with the prefix: without trailing 0xff, the last byte plus 1. */
+	while (n && end[n - 1] == 0xff)
+		n--;
+	if (n)
+		end[n - 1]++;
+	ret = weft_kv_iter_create(kv, b, cf, prefix, plen, end, n, out);
+	free(end);
+	return ret;
+}
+
+static int compare(const char *a, size_t alen, const char *b, size_t blen)
+{
+	int c = memcmp(a, b, alen < blen ? alen : blen);
+
+	return c ? c : (alen > blen) - (alen < blen);
+}
+
+void weft_kv_iter_first(struct weft_kv_iter *it)
+{
+	if (it->llen)
+		rocksdb_iter_seek(it->it, it->lower, it->llen);
+	else
+		rocksdb_iter_seek_to_first(it->it);
+}
+
+void weft_kv_iter_seek(struct weft_kv_iter *it, const void *key, size_t klen)
+{
+	if (compare(key, klen, it->lower, it->llen) < 0)
+		weft_kv_iter_first(it);
+	else
+		rocksdb_iter_seek(it->it, key, klen);
+}
+
+void weft_kv_iter_next(struct weft_kv_iter *it)
+{
+	rocksdb_iter_next(it->it);
+}
+
+/* The batch's side of the iterator knows no bounds: the upper one is checked here. */
+bool weft_kv_iter_valid(struct weft_kv_iter *it)
+{
+	const char *key;
+	size_t len;
+
+	if (!rocksdb_iter_valid(it->it))
+		return false;
+	if (!it->ulen)
+		return true;
+	key = rocksdb_iter_key(it->it, &len);
+	return compare(key, len, it->upper, it->ulen) < 0;
+}
+
+int weft_kv_iter_error(struct weft_kv_iter *it)
+{
+	char *err = NULL;
+
+	rocksdb_iter_get_error(it->it, &err);
+	return kv_error(it->kv, err);
+}
+
+const void *weft_kv_iter_key(struct weft_kv_iter *it, size_t *len)
+{
+	return rocksdb_iter_key(it->it, len);
+}
+
+const void *weft_kv_iter_val(struct weft_kv_iter *it, size_t *len)
+{
+	return rocksdb_iter_value(it->it, len);
+}
+
+void weft_kv_iter_free(struct weft_kv_iter *it)
+{
+	if (!it)
+		return;
+	rocksdb_iter_destroy(it->it);
+	rocksdb_readoptions_destroy(it->ropts);
+	free(it->lower);
+	free(it->upper);
+	free(it);
+}
+
+int weft_kv_checkpoint(struct weft_kv *kv, const char *dir)
+{
+	rocksdb_checkpoint_t *cp;
+	char *err = NULL;
+
+	cp = rocksdb_checkpoint_object_create(kv->db, &err);
+	if (err)
+		return kv_error(kv, err);
+	rocksdb_checkpoint_create(cp, dir, 0, &err);
+	rocksdb_checkpoint_object_destroy(cp);
+	return kv_error(kv, err);
+}
+
+int weft_kv_property(struct weft_kv *kv, unsigned int cf, const char *name, uint64_t *val)
+{
+	return rocksdb_property_int_cf(kv->db, kv->cfs[cf], name, val) ? -ENOENT : 0;
+}
+
+void weft_kv_stats(struct weft_kv *kv, struct weft_kv_stats *s)
+{
+	s->gets = __atomic_load_n(&kv->stats.gets, __ATOMIC_RELAXED);
+	s->commits = __atomic_load_n(&kv->stats.commits, __ATOMIC_RELAXED);
+	s->syncs = __atomic_load_n(&kv->stats.syncs, __ATOMIC_RELAXED);
+	s->bytes = __atomic_load_n(&kv->stats.bytes, __ATOMIC_RELAXED);
+	s->sync_ns = __atomic_load_n(&kv->stats.sync_ns, __ATOMIC_RELAXED);
+}
+
+const char *weft_kv_path(const struct weft_kv *kv)
+{
+	return kv->path;
+}
