@@ -76,7 +76,8 @@ static struct fsx *make_fsx(unsigned proc)
 	f->want = calloc(1, f->max + FSX_ALIGN);
 	if (!f->want || posix_memalign((void **)&f->buf, FSX_ALIGN, f->max + FSX_ALIGN))
 		die("no memory");
-	snprintf(f->path, sizeof(f->path), "%s/fsx.%llu.%u", opt.dir, (unsigned long long)opt.seed, proc);
+	snprintf(f->path, sizeof(f->path), "%s/fsx.%llu.%u", opt.dir,
+		 (unsigned long long)opt.seed, proc);
 	return f;
 }
 

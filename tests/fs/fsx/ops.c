@@ -314,13 +314,15 @@ static void op_mapwrite(struct fsx *f)
 	size_t len, maplen;
 	uint8_t *p;
 	off_t off;
+	int how;
 
 	if (!pick_inside(f, &off, &len))
 		return;
 	p = map_range(f, off, len, PROT_READ | PROT_WRITE, &maplen);
 	make_bytes(f, p + (off & (FSX_ALIGN - 1)), off, len);
 	make_bytes(f, f->want + off, off, len);
-	if (!rng_below(&f->rng, 2) && msync(p, maplen, rng_below(&f->rng, 2) ? MS_SYNC : MS_ASYNC))
+	how = rng_below(&f->rng, 2) ? MS_SYNC : MS_ASYNC;
+	if (!rng_below(&f->rng, 2) && msync(p, maplen, how))
 		fail_errno(f, "msync");
 	check_tail(f, p, off, maplen);
 	munmap(p, maplen);
@@ -362,7 +364,8 @@ static void op_zero(struct fsx *f)
 	size_t len;
 
 	pick_any(f, &off, &len);
-	if (fallocate(f->fd, FALLOC_FL_ZERO_RANGE | (keep ? FALLOC_FL_KEEP_SIZE : 0), off, (off_t)len))
+	if (fallocate(f->fd, FALLOC_FL_ZERO_RANGE | (keep ? FALLOC_FL_KEEP_SIZE : 0), off,
+		      (off_t)len))
 		fail_errno(f, "zero range");
 	if (!keep && (size_t)off + len > f->size)
 		model_size(f, (size_t)off + len);
@@ -429,7 +432,7 @@ static void must_be_zero(struct fsx *f, off_t from, off_t to)
 {
 	for (off_t i = from; i < to; i++)
 		if (f->want[i])
-			fsx_fail(f, i, "byte %lld holds data and is said to be in the hole %lld to %lld",
+			fsx_fail(f, i, "byte %lld holds data, said to be a hole from %lld to %lld",
 				 (long long)i, (long long)from, (long long)to);
 }
 

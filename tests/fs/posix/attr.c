@@ -346,7 +346,8 @@ static void utimens_range(void)
 static void utimens_errors(void)
 {
 	struct timespec bad[2] = { ts(0, 1000000000), ts(0, 0) };
-	struct timespec t[2] = { ts(1, 1), ts(2, 2) }, now[2] = { ts(0, UTIME_NOW), ts(0, UTIME_NOW) };
+	struct timespec now[2] = { ts(0, UTIME_NOW), ts(0, UTIME_NOW) };
+	struct timespec t[2] = { ts(1, 1), ts(2, 2) };
 
 	mkfile("f", 0644, "");
 	OK(chown("f", BOB, STAFF));

@@ -93,8 +93,8 @@ void case_holds(const char *file, int line, const char *path, const char *text)
 		case_fail(file, line, "read %.100s: %s", path, ename(errno));
 	close(fd);
 	if ((size_t)n != strlen(text) || memcmp(buf, text, (size_t)n))
-		case_fail(file, line, "%.100s: expected content '%.60s', got %zd bytes '%.*s'", path,
-			  text, n, n > 60 ? 60 : (int)n, buf);
+		case_fail(file, line, "%.100s: expected content '%.60s', got %zd bytes '%.*s'",
+			  path, text, n, n > 60 ? 60 : (int)n, buf);
 }
 
 void case_filled(const char *file, int line, int fd, off_t off, size_t n, int c)

@@ -10,7 +10,9 @@
 
 static struct flock range(short type, off_t start, off_t len)
 {
-	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
+	return (struct flock){
+		.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len
+	};
 }
 
 static int set(int fd, int cmd, short type, off_t start, off_t len)

@@ -107,19 +107,20 @@ static void mmap_private_of_read_only_file(void)
 	HOLDS("f", "text");
 }
 
+static void map_fails(int err, int fd, int prot, off_t off)
+{
+	YES(mmap(NULL, PAGE, prot, MAP_SHARED, fd, off) == MAP_FAILED);
+	EQ(errno, err);
+}
+
 static void mmap_errors(void)
 {
 	int fd = mk(PAGE);
 
-	EQ(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)OK(open("f", O_RDONLY)), 0) ==
-	   MAP_FAILED, 1);
-	EQ(errno, EACCES);
-	EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, (int)OK(open("f", O_WRONLY)), 0) == MAP_FAILED, 1);
-	EQ(errno, EACCES);
-	EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 100) == MAP_FAILED, 1);
-	EQ(errno, EINVAL);
-	EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, (int)OK(open(".", O_RDONLY)), 0) == MAP_FAILED, 1);
-	EQ(errno, ENODEV);
+	map_fails(EACCES, (int)OK(open("f", O_RDONLY)), PROT_READ | PROT_WRITE, 0);
+	map_fails(EACCES, (int)OK(open("f", O_WRONLY)), PROT_READ, 0);
+	map_fails(EINVAL, fd, PROT_READ, 100);
+	map_fails(ENODEV, (int)OK(open(".", O_RDONLY)), PROT_READ, 0);
 }
 
 static void mmap_tail_is_zero_and_not_written(void)
