@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# tests/vm/lib.sh - what the suites in a guest share. A suite starts with
+#
+#	. "$WEFT_TOP/tests/vm/lib.sh"
+#
+# and then calls check, require and expect_errno; each counts as one test. When the suite ends, how
+# ever it ends, what it mounted and started is taken down and `N passed, N failed` is printed.
+#
+#	check WHAT COMMAND...		one test: the command must succeed
+#	refuse WHAT COMMAND...		one test: the command must fail
+#	require WHAT COMMAND...		as check; without it the rest makes no sense: the suite ends
+#	expect_errno ERRNO COMMAND...	one test: the command must fail and say that error
+#	weft_up [MDS [OSS]]		module, cluster on loopback in /data/weft (2 and 3)
+#	weft_mount [DIR [OPTIONS]]	mount it (/mnt)
+#	weft_umount [DIR]
+#	weft_down			umount all, stop the cluster, remove the module
+#	weft_kill NAME, weft_start NAME	kill -9 one daemon, start it again
+#	drop_caches			page cache, dentries and inodes
+
+set -u
+export PATH=$WEFT_BUILD/bin:$PATH
+WEFT_DIR=/data/weft
+MNT=/mnt
+passed=0 failed=0
+
+_pass() { passed=$((passed + 1)); echo "ok      $*"; }
+_fail() { failed=$((failed + 1)); echo "FAILED  $*"; }
+
+_finish() {
+	local status=$?
+	trap - EXIT
+	[ $status != 0 ] && [ $failed = 0 ] && _fail "the suite ended with status $status"
+	[ $failed != 0 ] && _save_logs
+	weft_down
+	echo "$passed passed, $failed failed"
+	[ $failed = 0 ] && exit 0
+	exit 1
+}
+trap _finish EXIT
+trap 'exit 130' INT TERM
+
+# What the daemons wrote goes beside the suite's log.
+_save_logs() {
+	local to
+	[ -d $WEFT_DIR ] || return
+	to=$WEFT_JOB/suites/$(basename "$0" .sh).d
+	mkdir -p "$to"
+	find $WEFT_DIR -maxdepth 2 -name '*.log' -size -20M -exec cp {} "$to/" \;
+}
+
+check() {
+	local what=$1
+	shift
+	if "$@"; then _pass "$what"; else _fail "$what: $* (status $?)"; fi
+}
+
+refuse() {
+	local what=$1
+	shift
+	if "$@"; then _fail "$what: $* did not fail"; else _pass "$what"; fi
+}
+
+require() {
+	local what=$1
+	shift
+	if "$@"; then
+		_pass "$what"
+	else
+		_fail "$what: $* (status $?)"
+		exit 1
+	fi
+}
+
+declare -A _sentence=(
+	[EPERM]="Operation not permitted" [ENOENT]="No such file or directory"
+	[EIO]="Input/output error" [EACCES]="Permission denied" [EBUSY]="Device or resource busy"
+	[EEXIST]="File exists" [EXDEV]="Invalid cross-device link" [ENODEV]="No such device"
+	[ENOTDIR]="Not a directory" [EISDIR]="Is a directory" [EINVAL]="Invalid argument"
+	[ETXTBSY]="Text file busy" [EFBIG]="File too large" [ENOSPC]="No space left on device"
+	[EROFS]="Read-only file system" [EMLINK]="Too many links" [ENAMETOOLONG]="File name too long"
+	[ENOTEMPTY]="Directory not empty" [ELOOP]="Too many levels of symbolic links"
+	[ENODATA]="No data available" [EOPNOTSUPP]="Operation not supported" [ESTALE]="Stale file handle"
+	[ETIMEDOUT]="Connection timed out" [ECONNREFUSED]="Connection refused"
+	[EHOSTUNREACH]="No route to host" [ENETUNREACH]="Network is unreachable"
+	[EPROTO]="Protocol error" [EPROTONOSUPPORT]="Protocol not supported"
+	[EUCLEAN]="Structure needs cleaning" [EKEYREJECTED]="Key was rejected by service"
+	[ENOTCONN]="Transport endpoint is not connected" [ESHUTDOWN]="Cannot send after transport"
+)
+expect_errno() {
+	local name=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		_fail "$name expected, but it succeeded: $*"
+	elif [[ $said == *"${_sentence[$name]:?unknown errno $name}"* ]]; then
+		_pass "$name: $*"
+	else
+		_fail "$name expected of: $*; it said: $said"
+	fi
+}
+
+drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
+
+weft_module() {
+	grep -q '^weft ' /proc/modules && return
+	insmod "$WEFT_KMOD/weft.ko"
+}
+
+weft_up() {
+	# mount(8) calls /sbin/mount.<type>.
+	[ -e /sbin/mount.weft ] || cp "$WEFT_BUILD/bin/mount.weft" /sbin/
+	weft_module || return
+	mkdir -p $WEFT_DIR
+	weft dev up --dir $WEFT_DIR --mds "${1:-2}" --oss "${2:-3}" >/run/weft-up || return
+	cat /run/weft-up
+	# The line it prints for people is the one that is used here.
+	WEFT_SOURCE=$(grep -o '[^ ]*:/ ' /run/weft-up | head -n 1 | tr -d ' ')
+	WEFT_OPTIONS=$(sed -n 's/.*mount -t weft.* -o \([^ ]*\).*/\1/p' /run/weft-up | head -n 1)
+	[ -n "$WEFT_SOURCE" ]
+}
+
+weft_mount() {
+	local dir=${1:-$MNT} options=${2:-}
+	[ -n "$WEFT_OPTIONS" ] && options=$WEFT_OPTIONS${options:+,$options}
+	mkdir -p "$dir"
+	mount -t weft "$WEFT_SOURCE" "$dir" ${options:+-o "$options"}
+}
+
+weft_umount() { umount "${1:-$MNT}"; }
+weft_kill() { weft dev kill --dir $WEFT_DIR "$1"; }
+weft_start() { weft dev restart --dir $WEFT_DIR "$1"; }
+
+weft_down() {
+	local dir
+	while read -r _ dir _; do
+		umount "$dir" || umount -f "$dir"
+	done < <(grep ' weft ' /proc/mounts | tac)
+	if [ -n "${WEFT_SOURCE:-}" ]; then
+		weft dev down --dir $WEFT_DIR
+		rm -rf $WEFT_DIR
+		WEFT_SOURCE=
+	fi
+	! grep -q '^weft ' /proc/modules || rmmod weft
+}
