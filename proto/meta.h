@@ -183,7 +183,9 @@ WEFT_ASSERT_SIZE(struct weft_entry_rep, 336);
 #define WEFT_SET_ATIME_NOW 0x0040 /* the server's clock */
 #define WEFT_SET_MTIME_NOW 0x0080
 #define WEFT_SET_KILL_PRIV 0x0100 /* clear suid, and sgid if group-executable (write, truncate) */
-#define WEFT_SET_KNOWN 0x01ff
+/* Times that use left behind (relatime), sent late: ctime stays, no permission is asked for. */
+#define WEFT_SET_LAZY 0x0200
+#define WEFT_SET_KNOWN 0x03ff
 
 /*
  * SETATTR. A shrinking size cuts the objects on the data servers before the reply: the server
