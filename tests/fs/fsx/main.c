@@ -131,8 +131,8 @@ static bool parse_number(int argc, char **argv, int *i)
 {
 	static const struct { const char *name; uint64_t *to; } numbers[] = {
 		{ "-p", &opt.procs }, { "--ops", &opt.ops }, { "--seconds", &opt.seconds },
-		{ "--seed", &opt.seed }, { "--max-size", &opt.max_size }, { "--max-io", &opt.max_io },
-		{ "--check-every", &opt.check_every },
+		{ "--seed", &opt.seed }, { "--max-size", &opt.max_size },
+		{ "--max-io", &opt.max_io }, { "--check-every", &opt.check_every },
 	};
 
 	for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++) {
@@ -165,8 +165,9 @@ static void parse(int argc, char **argv)
 			opt.dir = a;
 	}
 	if (!opt.dir)
-		die("usage: fsx [-p N] [--ops N] [--seconds N] [--seed N] [--max-size N] [--max-io N]\n"
-		    "           [--no-OP]... [--only OP,...] [--check-every N] [--keep] [-v] DIR");
+		die("usage: fsx [-p N] [--ops N] [--seconds N] [--seed N] [--max-size N]\n"
+		    "           [--max-io N] [--no-OP]... [--only OP,...] [--check-every N]\n"
+		    "           [--keep] [-v] DIR");
 	if (!opt.procs || opt.max_size < FSX_ALIGN || !opt.max_io)
 		die("fsx: -p, --max-io must be positive, --max-size at least %d", FSX_ALIGN);
 }

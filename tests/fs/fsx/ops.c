@@ -23,24 +23,26 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-static void touches(const struct fsx_entry *e, off_t at, char *mark)
+static char touches(const struct fsx_entry *e, off_t at)
 {
-	*mark = at >= 0 && ((at >= e->off && at < e->off + (off_t)e->len) ||
-			    (e->off2 && at >= e->off2 && at < e->off2 + (off_t)e->len)) ? '*' : ' ';
+	off_t len = (off_t)e->len;
+	bool hit = at >= e->off && at < e->off + len;
+
+	if (e->off2)
+		hit = hit || (at >= e->off2 && at < e->off2 + len);
+	return at >= 0 && hit ? '*' : ' ';
 }
 
 static void print_log(const struct fsx *f, off_t at)
 {
 	uint64_t first = f->nr >= FSX_LOG ? f->nr - FSX_LOG + 1 : 1;
-	char mark;
 
 	printf("last operations (* touches offset %lld):\n", (long long)at);
 	for (uint64_t n = first; n <= f->nr; n++) {
 		const struct fsx_entry *e = &f->log[n % FSX_LOG];
 
-		touches(e, at, &mark);
-		printf("%c %6llu %-10s off %8lld len %8zu", mark, (unsigned long long)e->nr, e->what,
-		       (long long)e->off, e->len);
+		printf("%c %6llu %-10s off %8lld len %8zu", touches(e, at),
+		       (unsigned long long)e->nr, e->what, (long long)e->off, e->len);
 		if (e->off2)
 			printf(" to %8lld", (long long)e->off2);
 		printf(" size %zu -> %zu\n", e->size_before, e->size_after);
@@ -509,12 +511,15 @@ void fsx_close(struct fsx *f)
 }
 
 struct fsx_op fsx_ops[] = {
-	{ "read", 20, op_read },	{ "write", 20, op_write },	{ "append", 4, op_append },
-	{ "dread", 8, op_dread },	{ "dwrite", 8, op_dwrite },	{ "mapread", 10, op_mapread },
-	{ "mapwrite", 10, op_mapwrite }, { "truncate", 6, op_truncate }, { "extend", 4, op_extend },
-	{ "punch", 6, op_punch },	{ "zero", 4, op_zero },		{ "falloc", 4, op_falloc },
-	{ "copy", 5, op_copy },		{ "fsync", 3, op_fsync },	{ "reopen", 2, op_reopen },
-	{ "drop", 4, op_drop },		{ "seek", 5, op_seek },		{ "check", 1, op_check },
+	{ "read", 20, op_read },	{ "write", 20, op_write },
+	{ "append", 4, op_append },	{ "dread", 8, op_dread },
+	{ "dwrite", 8, op_dwrite },	{ "mapread", 10, op_mapread },
+	{ "mapwrite", 10, op_mapwrite },	{ "truncate", 6, op_truncate },
+	{ "extend", 4, op_extend },	{ "punch", 6, op_punch },
+	{ "zero", 4, op_zero },		{ "falloc", 4, op_falloc },
+	{ "copy", 5, op_copy },		{ "fsync", 3, op_fsync },
+	{ "reopen", 2, op_reopen },	{ "drop", 4, op_drop },
+	{ "seek", 5, op_seek },		{ "check", 1, op_check },
 };
 
 const size_t fsx_nops = sizeof(fsx_ops) / sizeof(fsx_ops[0]);
