@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the chunk store. One section for each source file.
+ *
+ * A segment has two states: @cur, with all changes that have their data on disk, and @stable, the
+ * one that is durable. Readers see @stable. A change holds its segment's lock while it reads
+ * and writes blocks (part.c), then makes its record @cur, lets the next change go on and joins the
+ * open commit group; when the group is durable its records become @stable (commit.c).
+ */
+#ifndef WEFT_OSS_INTERNAL_H
+#define WEFT_OSS_INTERNAL_H
+
+#include "common/kv.h"
+#include "oss/store.h"
+
+#define OSS_CF_META 0
+#define OSS_CF_CHUNKS 1
+
+struct oss_part;
+
+/**
+ * struct oss_seg - a segment in memory
+ * @key: which one
+ * @refs: users; at 0 it is only cached
+ * @cur: state that the next change starts from
+ * @stable: durable state
+ * @gen: counts the times when @cur fell back to @stable
+ * @owner: the change that holds the lock
+ * @queue: changes that wait for the lock
+ * @running: oss_seg_run() is active
+ * @last: last change of the segment in the commit group that is being built
+ * @broken: in the store's list of segments whose stored record is uncertain
+ */
+struct oss_seg {
+	struct oss_key key;
+	unsigned int refs;
+	struct oss_rec *cur;
+	struct oss_rec *stable;
+	uint32_t gen;
+	struct oss_part *owner;
+	struct oss_part *queue, **queue_tail;
+	bool running;
+	struct oss_part *last;
+	struct oss_seg *broken;
+	bool is_broken;
+	struct oss_seg *hash_next;
+	struct oss_seg *prev, *next;
+};
+
+/* A block that a change covers in part: bytes [from, to). */
+struct oss_edge {
+	uint32_t blk;
+	uint32_t from;
+	uint32_t to;
+	bool read;
+	struct weft_buf *buf;
+};
+
+/* What a change does to a block. */
+enum oss_act {
+	OSS_KEEP,
+	OSS_PUT, /* write it: in place when it is unwritten, else to new space */
+	OSS_DROP, /* it becomes a hole */
+	OSS_RESERVE, /* a hole becomes an unwritten block */
+};
+
+/**
+ * struct oss_part - the share of an operation in one segment
+ * @next: link of the list it is in: seg->queue, a commit group, or waiters for space
+ * @sibling: next part of the same read
+ * @off: first byte within the segment
+ * @len: bytes
+ * @bulk_off: where its bytes begin in op->bulk
+ * @rec: a read's pinned record; a change's new record
+ * @base: the record that a change started from
+ * @act: what a change does to each block, enum oss_act
+ * @gen: seg->gen when it began
+ * @mem: memory of the blocks that are read or written, else NULL
+ * @bounce: memory that @mem points to when the bulk cannot be used as it is
+ * @alloced: blocks it took
+ * @freed: blocks of the previous record that its record does not use
+ * @delta: change of the number of mapped blocks
+ * @data: it wrote to the data file
+ * @io_done: what to do when its I/O is over
+ */
+struct oss_part {
+	struct oss_store *store;
+	struct oss_op *op;
+	struct oss_seg *seg;
+	struct oss_part *next;
+	struct oss_part *sibling;
+	uint32_t off;
+	uint32_t len;
+	size_t bulk_off;
+	struct oss_rec *rec;
+	struct oss_rec *base;
+	uint32_t gen;
+	uint8_t act[OSS_SEG_BLOCKS];
+	char *mem[OSS_SEG_BLOCKS];
+	struct oss_edge edges[2];
+	unsigned int nedges;
+	struct weft_buf *bounce;
+	struct oss_runs alloced;
+	struct oss_runs freed;
+	int delta;
+	bool data;
+
+	struct weft_io *ios;
+	struct iovec *iov;
+	unsigned int io_pending;
+	int io_err;
+	void (*io_done)(struct oss_part *p, int err);
+};
+
+/* A list of parts with a tail. */
+struct oss_part_list {
+	struct oss_part *head, **tail;
+};
+
+static inline void oss_list_init(struct oss_part_list *l)
+{
+	l->head = NULL;
+	l->tail = &l->head;
+}
+
+static inline void oss_list_add(struct oss_part_list *l, struct oss_part *p)
+{
+	p->next = NULL;
+	*l->tail = p;
+	l->tail = &p->next;
+}
+
+/**
+ * struct oss_commits - the commit group that is running and the one that is being filled
+ * @open: changes that wait for the next group
+ * @running: changes of the group that is being made durable
+ * @busy: a group or a repair is running
+ * @batch: the group's records
+ * @err: outcome of the worker
+ * @sync: sync of the data file
+ * @work: sync of the RocksDB
+ * @failed: not 0: a commit failed in such a way that the stored records are uncertain; changes
+ *	are refused with it until they are repaired
+ * @broken: segments whose stored record is uncertain
+ * @limbo: blocks that such records may use
+ * @timer: next attempt to repair
+ */
+struct oss_commits {
+	struct oss_part_list open;
+	struct oss_part_list running;
+	bool busy;
+	struct weft_kv_batch *batch;
+	int err;
+	struct weft_io sync;
+	struct weft_work work;
+	int failed;
+	struct oss_seg *broken;
+	struct oss_runs limbo;
+	struct weft_timer timer;
+};
+
+struct oss_store {
+	struct weft_env *env;
+	struct weft_pool *pool;
+	struct weft_disk *disk;
+	struct weft_kv *kv;
+	uint64_t data_offset;
+	struct oss_alloc alloc;
+	struct oss_store_stats stats;
+
+	/* seg.c */
+	struct oss_seg **hash;
+	uint32_t hash_mask;
+	struct oss_seg lru, active; /* list heads */
+	unsigned int ncached, max_cached;
+
+	/* part.c */
+	struct oss_part_list space_waiters;
+	uint64_t pending_free; /* blocks that will be free when a commit or a read is over */
+	unsigned int nops;
+
+	struct oss_commits commits;
+};
+
+/* --- seg.c: cache of segments, records, locks */
+
+int oss_segs_init(struct oss_store *s, unsigned int max_cached);
+void oss_segs_fini(struct oss_store *s);
+int oss_seg_get(struct oss_store *s, const struct oss_key *key, struct oss_seg **out);
+void oss_seg_put(struct oss_store *s, struct oss_seg *seg);
+
+/* The segment's changes run in the order of these calls; begin() is called with the lock held. */
+void oss_seg_lock(struct oss_store *s, struct oss_part *p);
+void oss_seg_unlock(struct oss_store *s, struct oss_part *p);
+
+struct oss_rec *oss_rec_alloc(const struct oss_rec *from);
+struct oss_rec *oss_rec_get(struct oss_rec *r);
+void oss_rec_put(struct oss_store *s, struct oss_rec *r);
+void oss_rec_supersede(struct oss_store *s, struct oss_seg *seg, struct oss_rec *rec,
+		       struct oss_runs *freed);
+
+/* --- io.c: blocks of a part */
+
+/*
+ * Read or write the blocks of @p that have memory and are written in @rec. Returns the number of
+ * requests made: 0: there was nothing to do and done() is not called; or -ENOMEM.
+ */
+int oss_part_io(struct oss_part *p, enum weft_io_op op, const struct oss_rec *rec,
+		void (*done)(struct oss_part *p, int err));
+int oss_part_verify(struct oss_part *p, const struct oss_rec *rec);
+void oss_part_io_fini(struct oss_part *p);
+
+/* --- part.c: changes */
+
+void oss_change_submit(struct oss_store *s, struct oss_op *op);
+void oss_part_begin(struct oss_part *p);
+void oss_part_end(struct oss_part *p, int err);
+void oss_part_free(struct oss_part *p);
+int oss_part_add(struct oss_store *s, struct oss_op *op, const struct oss_key *key, uint32_t off,
+		 uint32_t len, size_t bulk_off);
+void oss_space_wake(struct oss_store *s);
+void oss_op_start(struct oss_store *s, struct oss_op *op);
+void oss_op_put(struct oss_op *op, int err);
+
+/* --- truncate.c, read.c, seek.c */
+
+void oss_truncate_submit(struct oss_store *s, struct oss_op *op);
+void oss_truncate_step(struct oss_op *op);
+void oss_read_submit(struct oss_store *s, struct oss_op *op);
+void oss_seek_submit(struct oss_store *s, struct oss_op *op);
+
+/* --- commit.c: group commit */
+
+int oss_commits_init(struct oss_store *s);
+void oss_commits_fini(struct oss_store *s);
+void oss_commit_add(struct oss_store *s, struct oss_part *p);
+void oss_commit_kick(struct oss_store *s);
+bool oss_commits_idle(const struct oss_store *s);
+
+#endif
