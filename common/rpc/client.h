@@ -123,7 +123,6 @@ struct weft_rpc_call {
 	struct weft_rpc_peer *peer;
 	struct weft_rpc_link *link;
 	struct weft_rpc_call *next, *prev;
-	struct weft_rpc_call *hash_next;
 	struct weft_msg *out, *in;
 	struct weft_timer timer;
 	struct weft_post post;

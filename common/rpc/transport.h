@@ -7,7 +7,8 @@
  * piece) and bulk. Messages are sent in the order of weft_xprt_send(). The transport checks
  * magic and lengths; what is inside the text is the rpc layer's business.
  *
- * Protection: a connection belongs to the loop of its env. No callback comes from inside a call.
+ * Protection: a connection belongs to the loop of its env. No callback comes from inside a call,
+ * except sent(), which may come from inside weft_xprt_send() and weft_xprt_close().
  */
 #ifndef WEFT_COMMON_RPC_TRANSPORT_H
 #define WEFT_COMMON_RPC_TRANSPORT_H
@@ -25,6 +26,7 @@ struct weft_xprt;
  * @text: body, tail and segments: hdr.len - sizeof(hdr) bytes, 8 byte aligned
  * @text_len: how many
  * @bulk: bulk bytes
+ * @owner: for whoever sends it
  *
  * Allocated by weft_msg_alloc() and freed by weft_msg_free().
  */
@@ -33,6 +35,7 @@ struct weft_msg {
 	struct weft_sg bulk;
 	size_t text_len;
 	char *text;
+	void *owner;
 	struct weft_hdr hdr;
 };
 
