@@ -13,7 +13,7 @@
 
 #include "proto/map.h"
 
-#define BYTES_MAX (1ull << 60)
+#define BYTES_MAX (1ull << 49) /* times MGMT_TARGETS_MAX fits */
 
 void mgmt_vitals_init(struct mgmt_vitals *v, uint64_t lease_ns)
 {

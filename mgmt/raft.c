@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The log on the C raft library.
+ *
+ * Normal operation: raft_start() restores the newest snapshot; a member alone elects itself and the
+ * log's entries are applied again. A barrier after each election makes sure that everything
+ * committed has been applied before the server is told that it leads. Proposals are copied into
+ * entries; their result is handed over between the library's apply and its callback, which follow
+ * each other.
+ *
+ * Failures: an entry that cannot be applied ends the process at once, because the state is half
+ * changed; nothing is lost, the log has it. A log whose disk fails is told by broken(). A damaged
+ * log is refused at the start.
+ *
+ * Leadership is watched by a timer: this version of the library has no callback for it.
+ */
+#include "mgmt/raft.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <raft.h>
+#include <raft/uv.h>
+
+#include "common/log.h"
+#include "mgmt/state.h"
+
+#define WATCH_NS (100 * WEFT_NS_PER_MS)
+#define SEGMENT_SIZE (1u << 20)
+#define SNAPSHOT_THRESHOLD 1024
+#define SNAPSHOT_TRAILING 128
+
+struct mgmt_raft {
+	struct mgmt_log log;
+	struct weft_env *env;
+	const struct mgmt_log_cb *cb;
+	void *arg;
+	struct raft raft;
+	struct raft_io io;
+	struct raft_fsm fsm;
+	struct raft_uv_transport transport;
+	bool alone;
+	struct mgmt_result result; /* of the entry applied last */
+	struct weft_timer watch;
+	struct raft_barrier barrier;
+	bool barrier_sent;
+	bool leads;
+	bool broken;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+struct proposal {
+	struct raft_apply req;
+	mgmt_log_done *done;
+	void *arg;
+};
+
+/* ---- the transport of a member that is alone */
+
+static int alone_init(struct raft_uv_transport *t, raft_id id, const char *address)
+{
+	(void)t;
+	(void)id;
+	(void)address;
+	return 0;
+}
+
+static int alone_listen(struct raft_uv_transport *t, raft_uv_accept_cb cb)
+{
+	(void)t;
+	(void)cb;
+	return 0;
+}
+
+static int alone_connect(struct raft_uv_transport *t, struct raft_uv_connect *req, raft_id id,
+			 const char *address, raft_uv_connect_cb cb)
+{
+	(void)t;
+	(void)req;
+	(void)id;
+	(void)address;
+	(void)cb;
+	return RAFT_NOCONNECTION;
+}
+
+static void alone_close(struct raft_uv_transport *t, raft_uv_transport_close_cb cb)
+{
+	cb(t);
+}
+
+static int transport_init(struct mgmt_raft *r, struct uv_loop_s *loop)
+{
+	if (!r->alone)
+		return raft_uv_tcp_init(&r->transport, loop);
+	r->transport.init = alone_init;
+	r->transport.listen = alone_listen;
+	r->transport.connect = alone_connect;
+	r->transport.close = alone_close;
+	return 0;
+}
+
+static void transport_fini(struct mgmt_raft *r)
+{
+	if (!r->alone)
+		raft_uv_tcp_close(&r->transport);
+}
+
+/* ---- the state machine as the library sees it */
+
+static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
+{
+	struct mgmt_raft *r = fsm->data;
+	int ret = r->cb->apply(r->arg, buf->base, buf->len, &r->result);
+
+	if (ret) {
+		weft_err("a command of the log cannot be applied", "err=%d (%s)", -ret,
+			 strerror(-ret));
+		_exit(1);
+	}
+	*result = &r->result;
+	return 0;
+}
+
+static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n_bufs)
+{
+	struct mgmt_raft *r = fsm->data;
+	struct raft_buffer *b = raft_malloc(sizeof(*b));
+
+	if (!b)
+		return RAFT_NOMEM;
+	b->base = r->cb->snapshot(r->arg, raft_malloc, &b->len);
+	if (!b->base) {
+		raft_free(b);
+		return RAFT_NOMEM;
+	}
+	weft_info("snapshot taken", "bytes=%zu index=%llu", b->len, raft_last_applied(&r->raft));
+	*bufs = b;
+	*n_bufs = 1;
+	return 0;
+}
+
+static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
+{
+	struct mgmt_raft *r = fsm->data;
+	int ret = r->cb->restore(r->arg, buf->base, buf->len);
+
+	if (ret)
+		return ret == -ENOMEM ? RAFT_NOMEM : RAFT_MALFORMED;
+	raft_free(buf->base);
+	return 0;
+}
+
+/* ---- leadership */
+
+static void set_leads(struct mgmt_raft *r, bool leads)
+{
+	if (r->leads == leads)
+		return;
+	r->leads = leads;
+	r->cb->leading(r->arg, leads);
+}
+
+static void barrier_passed(struct raft_barrier *req, int status)
+{
+	struct mgmt_raft *r = req->data;
+
+	r->barrier_sent = false;
+	if (!status && raft_state(&r->raft) == RAFT_LEADER && !r->closed)
+		set_leads(r, true);
+}
+
+static void watch(void *arg)
+{
+	struct mgmt_raft *r = arg;
+	int state = raft_state(&r->raft);
+
+	if (state == RAFT_UNAVAILABLE && !r->broken) {
+		r->broken = true;
+		set_leads(r, false);
+		r->cb->broken(r->arg, raft_errmsg(&r->raft));
+		return;
+	}
+	if (state != RAFT_LEADER)
+		set_leads(r, false);
+	else if (!r->leads && !r->barrier_sent)
+		r->barrier_sent = !raft_barrier(&r->raft, &r->barrier, barrier_passed);
+	weft_timer_start(r->env, &r->watch, WATCH_NS);
+}
+
+/* ---- proposals */
+
+static void proposal_done(struct raft_apply *req, int status, void *result)
+{
+	struct proposal *p = req->data;
+
+	if (!status)
+		p->done(p->arg, 0, result);
+	else if (status == RAFT_LEADERSHIPLOST || status == RAFT_SHUTDOWN ||
+		 status == RAFT_NOTLEADER || status == RAFT_CANCELED)
+		p->done(p->arg, -EAGAIN, NULL);
+	else
+		p->done(p->arg, -EIO, NULL);
+	free(p);
+}
+
+static int propose(struct mgmt_log *log, const void *cmd, size_t len, mgmt_log_done *done,
+		   void *arg)
+{
+	struct mgmt_raft *r = (struct mgmt_raft *)log; /* its first member */
+	struct raft_buffer buf = { .base = NULL, .len = len };
+	struct proposal *p;
+	int ret;
+
+	if (!r->leads || r->closed)
+		return -EAGAIN;
+	p = calloc(1, sizeof(*p));
+	buf.base = raft_malloc(len);
+	if (!p || !buf.base) {
+		ret = -ENOMEM;
+		goto out_free;
+	}
+	memcpy(buf.base, cmd, len);
+	p->req.data = p;
+	p->done = done;
+	p->arg = arg;
+	ret = raft_apply(&r->raft, &p->req, &buf, 1, proposal_done);
+	if (!ret)
+		return 0;
+	ret = ret == RAFT_NOMEM ? -ENOMEM : -EAGAIN;
+out_free:
+	raft_free(buf.base);
+	free(p);
+	return ret;
+}
+
+static uint64_t last_index(struct mgmt_log *log)
+{
+	return raft_last_applied(&((struct mgmt_raft *)log)->raft);
+}
+
+static const struct mgmt_log_ops raft_log_ops = {
+	.propose = propose,
+	.index = last_index,
+};
+
+struct mgmt_log *mgmt_raft_log(struct mgmt_raft *r)
+{
+	return &r->log;
+}
+
+/* ---- beginning and end */
+
+static int raft_errno(int rc)
+{
+	switch (rc) {
+	case RAFT_NOMEM:
+		return -ENOMEM;
+	case RAFT_CORRUPT:
+	case RAFT_MALFORMED:
+		return -EUCLEAN;
+	case RAFT_NOSPACE:
+		return -ENOSPC;
+	case RAFT_NAMETOOLONG:
+		return -ENAMETOOLONG;
+	default:
+		return -EIO;
+	}
+}
+
+static int bootstrap(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg)
+{
+	struct raft_configuration conf;
+	unsigned int i;
+	int rc = 0;
+
+	raft_configuration_init(&conf);
+	for (i = 0; i < cfg->nmembers && !rc; i++)
+		rc = raft_configuration_add(&conf, i + 1, cfg->members[i], RAFT_VOTER);
+	if (!rc)
+		rc = raft_bootstrap(&r->raft, &conf);
+	raft_configuration_close(&conf);
+	return rc == RAFT_CANTBOOTSTRAP ? 0 : rc;
+}
+
+static int init_library(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg)
+{
+	int rc = transport_init(r, cfg->loop);
+
+	if (rc)
+		return rc;
+	rc = raft_uv_init(&r->io, cfg->loop, cfg->dir, &r->transport);
+	if (rc)
+		goto out_transport;
+	raft_uv_set_segment_size(&r->io, SEGMENT_SIZE);
+	rc = raft_init(&r->raft, &r->io, &r->fsm, cfg->id, cfg->members[cfg->id - 1]);
+	if (!rc)
+		return 0;
+	raft_uv_close(&r->io);
+out_transport:
+	transport_fini(r);
+	return rc;
+}
+
+static void fsm_init(struct mgmt_raft *r)
+{
+	r->fsm.version = 1;
+	r->fsm.data = r;
+	r->fsm.apply = fsm_apply;
+	r->fsm.snapshot = fsm_snapshot;
+	r->fsm.restore = fsm_restore;
+}
+
+static void raft_closed(struct raft *raft)
+{
+	struct mgmt_raft *r = raft->data;
+	void (*done)(void *arg) = r->closed;
+	void *arg = r->closed_arg;
+
+	raft_uv_close(&r->io);
+	transport_fini(r);
+	free(r);
+	done(arg);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int start_fail(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg, int rc, char *err)
+{
+	snprintf(err, MGMT_RAFT_ERR_MAX, "%s: log of management: %s: %s", cfg->dir,
+		 raft_strerror(rc), raft_errmsg(&r->raft));
+	/* Closing ends on the loop; the owner runs it until its handles are gone. */
+	mgmt_raft_close(r, nothing, NULL);
+	return raft_errno(rc);
+}
+
+int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
+		    char err[MGMT_RAFT_ERR_MAX])
+{
+	struct mgmt_raft *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (!r)
+		return -ENOMEM;
+	r->log.ops = &raft_log_ops;
+	r->env = cfg->env;
+	r->cb = cfg->cb;
+	r->arg = cfg->arg;
+	r->alone = cfg->nmembers == 1;
+	r->barrier.data = r;
+	weft_timer_init(&r->watch, watch, r);
+	fsm_init(r);
+	if (mkdir(cfg->dir, 0700) && errno != EEXIST) {
+		rc = -errno;
+		snprintf(err, MGMT_RAFT_ERR_MAX, "%s: %s", cfg->dir, strerror(errno));
+		free(r);
+		return rc;
+	}
+	rc = init_library(r, cfg);
+	if (rc) {
+		snprintf(err, MGMT_RAFT_ERR_MAX, "%s: log of management: %s: %s", cfg->dir,
+			 raft_strerror(rc), r->raft.errmsg);
+		free(r);
+		return raft_errno(rc);
+	}
+	r->raft.data = r;
+	raft_set_snapshot_threshold(&r->raft, SNAPSHOT_THRESHOLD);
+	raft_set_snapshot_trailing(&r->raft, SNAPSHOT_TRAILING);
+	raft_set_pre_vote(&r->raft, true);
+	rc = bootstrap(r, cfg);
+	if (!rc)
+		rc = raft_start(&r->raft);
+	if (rc)
+		return start_fail(r, cfg, rc, err);
+	weft_timer_start(r->env, &r->watch, 0);
+	*out = r;
+	return 0;
+}
+
+void mgmt_raft_close(struct mgmt_raft *r, void (*done)(void *arg), void *arg)
+{
+	weft_timer_stop(r->env, &r->watch);
+	r->closed = done;
+	r->closed_arg = arg;
+	raft_close(&r->raft, raft_closed);
+}
