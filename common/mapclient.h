@@ -44,7 +44,7 @@ int weft_mapclient_create(const struct weft_mapclient_cfg *cfg, struct weft_mapc
 
 /**
  * weft_mapclient_destroy() - free the link
- * @mc: the link or NULL; its calls end with -ECANCELED first, inside this function
+ * @mc: the link or NULL; its calls end with -ECANCELED, later on the loop
  */
 void weft_mapclient_destroy(struct weft_mapclient *mc);
 
@@ -77,8 +77,8 @@ struct weft_map *weft_mapclient_map(struct weft_mapclient *mc);
 
 /**
  * struct weft_mgmt_call - a call to the leading management server, embedded by its owner
- * @call: opcode, bulk_out, bulk_in, bulk_max and timeout_ms (for the whole) filled in by the owner;
- *	holds the reply
+ * @call: opcode, bulk_out, bulk_max and timeout_ms (for the whole) filled in by the owner; holds
+ *	the reply, its bulk in memory of the pool (weft_rpc_call_fini() frees it)
  * @done: called when it is over
  * @arg: for the owner
  */
@@ -97,7 +97,7 @@ struct weft_mgmt_call {
 	struct weft_sg bulk;
 	uint64_t deadline;
 	unsigned int tries;
-	int last_err;
+	unsigned int server;
 };
 
 /**
