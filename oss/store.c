@@ -88,6 +88,10 @@ static int open_kv(struct oss_store *s, const struct oss_store_cfg *cfg, char er
 	int res;
 
 	res = weft_kv_open(&o, &s->kv, msg);
+	if (res == -EEXIST && cfg->kv_create) {
+		o.flags = 0;
+		res = weft_kv_open(&o, &s->kv, msg);
+	}
 	if (!res)
 		return check_identity(s, cfg, err);
 	snprintf(err, OSS_ERR_MAX, "%s", msg);

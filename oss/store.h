@@ -29,7 +29,7 @@ struct oss_store;
  * @env: its loop
  * @pool: memory for blocks
  * @kv_path: directory of its RocksDB
- * @kv_create: the RocksDB shall be made
+ * @kv_create: the RocksDB shall be made when it is absent
  * @data_path: data file or device
  * @data_offset: where its blocks begin in there
  * @data_size: bytes of blocks

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Dispatch of the object operations.
+ *
+ * A request is checked (map, limits of its body), made an operation of the store, and answered
+ * when that ends. A request of an older map epoch gets WEFT_S_STALE_MAP; one for a group that this
+ * target does not lead WEFT_S_NOT_PRIMARY. Changes carry a slot: a duplicate of a running request
+ * waits for it and is run again after it (changes are idempotent), a late one gets
+ * WEFT_S_SLOT_OLD.
+ *
+ * -EAGAIN of the store (no buffers just now) is answered with WEFT_S_BUSY. What cannot be
+ * meant by any client (a range outside the chunk, bulk of another length) closes the connection.
+ */
+#include "oss/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/slots.h"
+#include "oss/admin.h"
+#include "proto/data.h"
+
+#define CHUNK_SHIFT_MIN 16
+#define CHUNK_SHIFT_MAX 26
+
+#define SLOT_LIFE_NS (600 * WEFT_NS_PER_S)
+#define EXPIRE_NS (60 * WEFT_NS_PER_S)
+#define DRAIN_NS (10 * WEFT_NS_PER_MS)
+
+struct oss_server {
+	struct oss_server_cfg cfg;
+	struct weft_rpc_service *svc;
+	struct weft_slots *slots;
+	struct weft_timer expire;
+	uint32_t target;
+	uint64_t epoch;
+	unsigned int calls; /* requests that are not answered */
+	struct weft_rpc_req *waiting; /* for an earlier request of their slot */
+	bool draining;
+	void (*drained)(void *arg);
+	void *drained_arg;
+};
+
+/* A request on its way through the store. */
+struct call {
+	struct oss_op op;
+	struct oss_server *os;
+	struct weft_rpc_req *req;
+};
+
+static void dispatch(void *arg, struct weft_rpc_req *req);
+
+/* --- answers */
+
+static void check_drained(struct oss_server *os)
+{
+	if (!os->draining || os->calls || os->waiting || !oss_store_idle(os->cfg.store))
+		return;
+	os->draining = false;
+	weft_timer_stop(os->cfg.env, &os->expire);
+	os->drained(os->drained_arg);
+}
+
+/* Run what waited for a slot. */
+static void wake_slot(struct oss_server *os, uint64_t session, uint32_t slot)
+{
+	struct weft_rpc_req *req = os->waiting, *next;
+	struct weft_rpc_req *run = NULL, **run_tail = &run, **keep = &os->waiting;
+
+	for (; req; req = next) {
+		next = req->next;
+		req->next = NULL;
+		if (req->session == session && req->slot == slot) {
+			*run_tail = req;
+			run_tail = &req->next;
+		} else {
+			*keep = req;
+			keep = &req->next;
+		}
+	}
+	*keep = NULL;
+	for (req = run; req; req = next) {
+		next = req->next;
+		dispatch(os, req);
+	}
+}
+
+static void answer(struct call *c, int err)
+{
+	struct weft_rpc_req *req = c->req;
+	struct weft_obj_rep rep = {
+		.bytes_delta = cpu_to_le64(c->op.bytes_delta),
+		.chunk = cpu_to_le64(c->op.r_chunk),
+		.off = cpu_to_le32(c->op.r_off),
+		.len = cpu_to_le32(c->op.r_len),
+		.flags = cpu_to_le32(c->op.r_found ? WEFT_OBJ_REP_FOUND : 0),
+	};
+
+	if (err == -EAGAIN)
+		weft_rpc_reply_err(req, WEFT_S_BUSY);
+	else if (err)
+		weft_rpc_reply_err(req, err);
+	else
+		weft_rpc_reply(req, 0, &rep, sizeof(rep), NULL, 0);
+}
+
+static void call_done(struct oss_op *op, int err)
+{
+	struct call *c = (struct call *)op;
+	struct oss_server *os = c->os;
+	bool slot = c->req->flags & WEFT_MF_SLOT;
+	uint64_t session = c->req->session;
+	uint32_t nr = c->req->slot;
+
+	if (slot)
+		weft_slots_end(os->slots, session, nr, c->req->slot_seq);
+	answer(c, err);
+	free(c);
+	os->calls--;
+	if (slot && os->waiting)
+		wake_slot(os, session, nr);
+	check_drained(os);
+}
+
+/* --- checks */
+
+/* Is this target the one to ask, by the same map? Returns 0 or a status. */
+static int check_map(struct oss_server *os, const struct weft_rpc_req *req)
+{
+	struct weft_map *m = os->cfg.map(os->cfg.arg);
+	int status = 0;
+
+	if (!m)
+		return WEFT_S_RECOVERY;
+	if (m->epoch != os->epoch) {
+		os->epoch = m->epoch;
+		weft_rpc_service_set_epoch(os->svc, m->epoch);
+	}
+	if (req->epoch > m->epoch)
+		os->cfg.refresh(os->cfg.arg, req->epoch);
+	if (req->epoch < m->epoch)
+		status = WEFT_S_STALE_MAP;
+	else if (weft_map_group_target(m, req->group) != os->target)
+		status = WEFT_S_NOT_PRIMARY;
+	weft_map_put(m);
+	return status;
+}
+
+/* Returns NULL or what is wrong with the body. */
+static const char *check_body(const struct weft_rpc_req *req, const struct weft_obj_req *b)
+{
+	uint64_t off = le32_to_cpu(b->off), len = le32_to_cpu(b->len);
+
+	if (!b->ino)
+		return "inode 0";
+	if (b->chunk_shift < CHUNK_SHIFT_MIN || b->chunk_shift > CHUNK_SHIFT_MAX)
+		return "chunk size";
+	if (req->opcode == WEFT_OP_OBJ_TRUNCATE || req->opcode == WEFT_OP_OBJ_SEEK)
+		len = 0;
+	if (off + len > 1ull << b->chunk_shift)
+		return "range outside the chunk";
+	if (req->opcode == WEFT_OP_OBJ_WRITE && len != req->bulk.len)
+		return "length of the bulk";
+	if (req->opcode == WEFT_OP_OBJ_READ && len > req->bulk_max)
+		return "more wanted than may be sent";
+	return NULL;
+}
+
+/* Returns the kind of operation or a negative errno. */
+static int op_kind(const struct weft_rpc_req *req, uint32_t flags)
+{
+	switch (req->opcode) {
+	case WEFT_OP_OBJ_READ:
+		return OSS_READ;
+	case WEFT_OP_OBJ_WRITE:
+		return OSS_WRITE;
+	case WEFT_OP_OBJ_TRUNCATE:
+		return OSS_TRUNCATE;
+	case WEFT_OP_OBJ_ZERO:
+		if (flags == WEFT_OBJ_PUNCH)
+			return OSS_PUNCH;
+		return flags == WEFT_OBJ_ALLOC ? OSS_ALLOC : -EOPNOTSUPP;
+	default:
+		if (flags == WEFT_OBJ_DATA)
+			return OSS_SEEK_DATA;
+		return flags == WEFT_OBJ_HOLE ? OSS_SEEK_HOLE : -EOPNOTSUPP;
+	}
+}
+
+/* --- requests */
+
+static void run(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
+{
+	const struct weft_obj_req *b = req->body;
+
+	c->os = os;
+	c->req = req;
+	c->op.ino = le64_to_cpu(b->ino);
+	c->op.chunk = le64_to_cpu(b->chunk);
+	c->op.off = le32_to_cpu(b->off);
+	c->op.len = le32_to_cpu(b->len);
+	c->op.bulk = c->op.kind == OSS_WRITE ? &req->bulk : &req->rep_bulk;
+	c->op.done = call_done;
+	os->calls++;
+	oss_store_submit(os->cfg.store, &c->op);
+}
+
+static void start(struct oss_server *os, struct weft_rpc_req *req, enum oss_op_kind kind)
+{
+	struct call *c = calloc(1, sizeof(*c));
+	int verdict = WEFT_SLOT_NEW;
+
+	if (!c) {
+		weft_rpc_reply_err(req, WEFT_S_BUSY);
+		return;
+	}
+	c->op.kind = kind;
+	if (req->flags & WEFT_MF_SLOT)
+		verdict = weft_slots_begin(os->slots, req->session, req->slot, req->slot_seq,
+					   weft_env_now(os->cfg.env));
+	switch (verdict) {
+	case WEFT_SLOT_NEW:
+	case WEFT_SLOT_AGAIN:
+		run(os, req, c);
+		return;
+	case WEFT_SLOT_RUNNING:
+		req->next = os->waiting;
+		os->waiting = req;
+		break;
+	case WEFT_SLOT_OLD:
+		weft_rpc_reply_err(req, WEFT_S_SLOT_OLD);
+		break;
+	case -EINVAL:
+		weft_rpc_malformed(req, "slot");
+		break;
+	default:
+		weft_rpc_reply_err(req, WEFT_S_BUSY);
+	}
+	free(c);
+}
+
+static void dispatch(void *arg, struct weft_rpc_req *req)
+{
+	struct oss_server *os = arg;
+	const struct weft_obj_req *b = req->body;
+	const char *wrong;
+	int res;
+
+	if (os->draining) {
+		weft_rpc_reply_err(req, WEFT_S_BUSY);
+		return;
+	}
+	res = check_map(os, req);
+	if (res) {
+		weft_rpc_reply_err(req, res);
+		return;
+	}
+	wrong = check_body(req, b);
+	if (wrong) {
+		weft_rpc_malformed(req, wrong);
+		return;
+	}
+	res = op_kind(req, le32_to_cpu(b->flags));
+	if (res < 0)
+		weft_rpc_reply_err(req, res);
+	else
+		start(os, req, res);
+}
+
+static void admin(void *arg, struct weft_rpc_req *req)
+{
+	struct oss_server *os = arg;
+
+	oss_admin(os->cfg.store, os->svc, os->cfg.pool, req);
+}
+
+static const struct weft_rpc_handler handlers[] = {
+	{ WEFT_OP_OBJ_READ, dispatch },
+	{ WEFT_OP_OBJ_WRITE, dispatch },
+	{ WEFT_OP_OBJ_TRUNCATE, dispatch },
+	{ WEFT_OP_OBJ_ZERO, dispatch },
+	{ WEFT_OP_OBJ_SEEK, dispatch },
+	{ WEFT_OP_ADMIN, admin },
+	{ 0, NULL },
+};
+
+static void expire(void *arg)
+{
+	struct oss_server *os = arg;
+	uint64_t now = weft_env_now(os->cfg.env);
+
+	if (os->draining) {
+		/* The store may be repairing its records, which ends without an answer. */
+		weft_timer_start(os->cfg.env, &os->expire, DRAIN_NS);
+		check_drained(os);
+		return;
+	}
+	if (now > SLOT_LIFE_NS)
+		weft_slots_expire(os->slots, now - SLOT_LIFE_NS);
+	weft_timer_start(os->cfg.env, &os->expire, EXPIRE_NS);
+}
+
+static void opened(void *arg, struct weft_rpc_conn *conn)
+{
+	struct oss_server *os = arg;
+
+	(void)conn;
+	if (os->expire.pos < 0 && !os->draining)
+		weft_timer_start(os->cfg.env, &os->expire, EXPIRE_NS);
+}
+
+int oss_server_create(const struct oss_server_cfg *cfg, uint32_t target, struct oss_server **out)
+{
+	struct oss_server *os = calloc(1, sizeof(*os));
+	struct weft_rpc_service_cfg svc = {
+		.env = cfg->env,
+		.pool = cfg->pool,
+		.target = target,
+		.handlers = handlers,
+		.arg = os,
+		.opened = opened,
+	};
+	int err;
+
+	if (!os)
+		return -ENOMEM;
+	os->cfg = *cfg;
+	os->target = target;
+	weft_timer_init(&os->expire, expire, os);
+	err = weft_slots_create(&os->slots);
+	if (err)
+		goto out_free;
+	err = weft_rpc_service_create(&svc, &os->svc);
+	if (err)
+		goto out_slots;
+	*out = os;
+	return 0;
+
+out_slots:
+	weft_slots_free(os->slots);
+out_free:
+	free(os);
+	return err;
+}
+
+struct weft_rpc_service *oss_server_service(struct oss_server *os)
+{
+	return os->svc;
+}
+
+void oss_server_drain(struct oss_server *os, void (*drained)(void *arg), void *arg)
+{
+	os->draining = true;
+	os->drained = drained;
+	os->drained_arg = arg;
+	weft_timer_start(os->cfg.env, &os->expire, DRAIN_NS);
+	check_drained(os);
+}
+
+void oss_server_destroy(struct oss_server *os)
+{
+	if (!os)
+		return;
+	weft_timer_stop(os->cfg.env, &os->expire);
+	weft_rpc_service_destroy(os->svc);
+	weft_slots_free(os->slots);
+	free(os);
+}
