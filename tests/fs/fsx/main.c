@@ -118,6 +118,9 @@ static void run(unsigned proc)
 	printf("ok %s: %llu operations\n", f->path, (unsigned long long)f->nr);
 	if (!opt.keep && unlink(f->path))
 		fsx_fail(f, -1, "unlink: %s", strerror(errno));
+	free(f->want);
+	free(f->buf);
+	free(f);
 }
 
 static const char *value(int argc, char **argv, int *i)

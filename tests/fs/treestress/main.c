@@ -304,6 +304,7 @@ static void run(const char *name, unsigned proc, bool has_ref)
 		check_both(s);
 	printf("ok %s/%s process %u: %llu operations, %llu succeeded\n", opt.dir, name, proc,
 	       (unsigned long long)s->nr, (unsigned long long)s->succeeded);
+	free(s);
 }
 
 static void start(const char *name, unsigned proc, bool has_ref)
