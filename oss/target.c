@@ -36,6 +36,7 @@ struct oss_target {
 
 	struct weft_env *main;
 	struct weft_post drained_post;
+	struct weft_post end_post;
 	void (*drained)(void *arg);
 	void *drained_arg;
 };
@@ -224,11 +225,9 @@ void oss_target_stop(struct oss_target *t)
 {
 	if (!t)
 		return;
-	if (t->store) {
-		t->main = NULL;
-		t->post = (struct weft_post){ .cb = finish, .arg = t };
-		weft_env_post(weft_env_thread_env(t->thread), &t->post);
-	}
+	t->main = NULL;
+	t->end_post = (struct weft_post){ .cb = finish, .arg = t };
+	weft_env_post(weft_env_thread_env(t->thread), &t->end_post);
 	weft_env_thread_stop(t->thread);
 	weft_pool_destroy(t->pool);
 	weft_target_close(&t->sb);
