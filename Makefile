@@ -25,6 +25,8 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 
 SAN ?=
+T ?=
+SUITES ?=
 KERNEL ?= stock
 FUZZ ?= 60
 MINUTES ?= 10
@@ -77,6 +79,7 @@ DAEMON_LIBS := $(DAEMONS:%=$(B)/lib%.a)
 DAEMON_BINS := $(foreach d,$(DAEMONS),$(if $(wildcard $(d)/main.c),$(B)/bin/weft-$(d)))
 TOOL_BINS := $(TOOLS:%=$(B)/bin/%)
 UNIT_BINS := $(UNIT_SRC:%.c=$(B)/%)
+UNIT_PICK := $(foreach u,$(UNIT_BINS),$(if $(or $(if $(T),,all),$(findstring $(T),$(u))),$(u)))
 CLUSTER_BINS := $(CLUSTER_SRC:%.c=$(B)/%)
 FUZZ_BINS := $(FUZZ_SRC:%.c=$(F)/%)
 STATIC_BINS := $(foreach d,$(TEST_DIRS:%=tests/%),$(patsubst %.c,$(B)/%,$(wildcard $(d)/*.c)) \
@@ -84,7 +87,7 @@ STATIC_BINS := $(foreach d,$(TEST_DIRS:%=tests/%),$(patsubst %.c,$(B)/%,$(wildca
 
 # --- targets for people
 
-.PHONY: all user kmod tests deps check vm-check vm-selftest test demo bench soak fuzz install clean help
+.PHONY: all user kmod tests deps check unit vm-check vm-selftest test demo bench soak fuzz install clean help
 
 ## all: libraries, daemons, tools and the kernel module (KERNEL=stock|native|uml-debug|...)
 all: user $(if $(wildcard kmod/*.c),kmod)
@@ -107,7 +110,11 @@ check: $(if $(SAN),user,all) tests
 		$(or $(wildcard tests/cluster/run),$(sort $(wildcard tests/cluster/*_test.sh)) \
 			$(filter %_test,$(CLUSTER_BINS)))
 
-## vm-check: the suites of tests/vm in a guest; KERNEL=stock|uml-debug|x86-kasan|x86-lockdep
+## unit: the unit tests whose path has T=<word> (all of them without it)
+unit: $(UNIT_PICK)
+	$(Q)tests/run unit $(UNIT_PICK)
+
+## vm-check: suites in a guest; KERNEL=stock|uml-debug|x86-kasan|x86-lockdep SUITES='a b'
 vm-check: all tests
 	$(Q)tests/vm/vm-check --kernel $(KERNEL) $(SUITES)
 
@@ -211,8 +218,12 @@ $(B)/bin/$(1): $(call obj,$(wildcard tools/$(1)/*.c)) $(LIB)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool,$(t))))
 
-$(UNIT_BINS): $(B)/%: $(B)/obj/%.o $(B)/libunit.a $(DAEMON_LIBS) $(LIB)
-	$(link) $(call flags_of,$*)
+# A test of a daemon's source links that daemon alone, so that one broken folder stops no other.
+define unit
+$(B)/$(1): $(B)/obj/$(1).o $(B)/libunit.a $(patsubst %,$(B)/lib%.a,$(filter $(DAEMONS),$(word 3,$(subst /, ,$(1))))) $(LIB)
+	$$(link) $(call flags_of,$(1))
+endef
+$(foreach u,$(UNIT_SRC:%.c=%),$(eval $(call unit,$(u))))
 
 $(CLUSTER_BINS): $(B)/%: $(B)/obj/%.o $(DAEMON_LIBS) $(LIB)
 	$(link) $(call flags_of,$*)
