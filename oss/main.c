@@ -21,8 +21,11 @@
  *
  * It opens its targets (each scans its records), listens, registers at management and serves each
  * target when management has told its id. SIGTERM and SIGINT answer what has come, close the
- * stores and end with status 0. A target that cannot be opened, a wrong configuration or a
- * registration that is refused ends it with status 1 and one line that says why.
+ * stores and end with status 0.
+ *
+ * Exit status: 0 ended by a signal; 1 failed while starting or running (no address, refused by
+ * management); 2 wrong command line or configuration; 3 a target was refused (not formatted,
+ * damaged, of another type or file system, in use). A line in the log says why.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -39,6 +42,8 @@
 #include "common/mgmt_client.h"
 #include "common/secret.h"
 #include "oss/target.h"
+
+enum { EXIT_RUNTIME = 1, EXIT_CONFIG = 2, EXIT_TARGET = 3 };
 
 #define MAIN_POOL (16u << 20)
 #define LEAVE_MS 2000
@@ -165,7 +170,7 @@ static void refused(void *arg, int err, const char *sentence)
 	struct daemon *d = arg;
 
 	weft_err("management refuses this node", "reason=\"%s\" err=%d", sentence, err);
-	d->status = 1;
+	d->status = EXIT_RUNTIME;
 	stop(d);
 }
 
@@ -196,10 +201,10 @@ static void pushed(void *arg, struct weft_rpc_peer *peer, uint16_t opcode, const
 
 /* --- the beginning */
 
-static int fail(const char *what, const char *why)
+static int fail(int status, const char *what, const char *why)
 {
 	weft_err(what, "reason=\"%s\"", why);
-	return -1;
+	return status;
 }
 
 static int load_config(struct daemon *d, const char *path)
@@ -208,11 +213,11 @@ static int load_config(struct daemon *d, const char *path)
 	const char *secret;
 
 	if (weft_config_load(path, keys, &d->config, err))
-		return fail("configuration refused", err);
+		return fail(EXIT_CONFIG, "configuration refused", err);
 	weft_log_set_level(weft_config_u64(d->config, "log", NULL, "level", WEFT_LOG_INFO));
 	secret = weft_config_str(d->config, "auth", NULL, "secretfile", NULL);
 	if (secret && weft_secret_read(secret, &d->secret, serr))
-		return fail("secret refused", serr);
+		return fail(EXIT_CONFIG, "secret refused", serr);
 	return 0;
 }
 
@@ -233,17 +238,17 @@ static int start_targets(struct daemon *d)
 		};
 
 		if (i == WEFT_NODE_TARGETS_MAX)
-			return fail("configuration refused", "too many targets");
+			return fail(EXIT_CONFIG, "configuration refused", "too many targets");
 		if (oss_target_start(&cfg, fsid, &d->targets[i], err))
-			return fail("target cannot be opened", err);
+			return fail(EXIT_TARGET, "target cannot be opened", err);
 		d->ntargets = i + 1;
 		fsid = oss_target_super(d->targets[0])->fsid;
 	}
 	if (!i)
-		return fail("configuration refused", "no section [target NAME]");
+		return fail(EXIT_CONFIG, "configuration refused", "no section [target NAME]");
 	for (i = 0; i < d->ntargets; i++)
 		if (oss_target_wait(d->targets[i], err))
-			return fail("target cannot be opened", err);
+			return fail(EXIT_TARGET, "target cannot be opened", err);
 	return 0;
 }
 
@@ -261,25 +266,27 @@ static int listen_rails(struct daemon *d)
 
 	memcpy(cfg.fsid, oss_target_super(d->targets[0])->fsid, sizeof(cfg.fsid));
 	if (weft_rpc_server_create(&cfg, &d->server))
-		return fail("cannot listen", "out of memory");
+		return fail(EXIT_RUNTIME, "cannot listen", "out of memory");
 	while ((res = weft_config_split(&list, elem, sizeof(elem))) > 0) {
 		struct weft_rpc_addr *a = &d->rails[d->nrails];
 
 		if (d->nrails == WEFT_RPC_ADDRS_MAX)
-			return fail("cannot listen", "too many addresses");
+			return fail(EXIT_CONFIG, "cannot listen", "too many addresses");
 		a->port = 0;
 		if (weft_parse_hostport(elem, a->host, sizeof(a->host), &a->port))
-			return fail("cannot listen: wrong address", elem);
+			return fail(EXIT_CONFIG, "cannot listen: wrong address", elem);
 		res = weft_rpc_server_listen(d->server, a->host, a->port);
 		if (res < 0) {
 			weft_err("cannot listen", "address=%s reason=\"%s\"", elem,
 				 strerror(-res));
-			return -1;
+			return EXIT_RUNTIME;
 		}
 		a->port = res;
 		d->nrails++;
 	}
-	return res < 0 || !d->nrails ? fail("cannot listen", "wrong address list") : 0;
+	if (res < 0 || !d->nrails)
+		return fail(EXIT_CONFIG, "cannot listen", "wrong address list");
+	return 0;
 }
 
 static int start_management(struct daemon *d)
@@ -327,29 +334,39 @@ static int start_management(struct daemon *d)
 		oss_target_space(d->targets[i], &targets[i].capacity, &avail);
 	}
 	if (weft_rpc_client_create(&client, &d->client))
-		return fail("cannot reach management", "out of memory");
+		return fail(EXIT_RUNTIME, "cannot reach management", "out of memory");
 	mc.rpc = d->client;
 	if (weft_mapclient_create(&mc, &d->mc))
-		return fail("configuration refused", "[mgmt] addresses");
+		return fail(EXIT_CONFIG, "configuration refused", "[mgmt] addresses");
 	weft_mapclient_refresh(d->mc, 0);
 	if (weft_mgmt_node_start(&node, &d->node))
-		return fail("configuration refused", "[node] name, domain or listen");
+		return fail(EXIT_CONFIG, "configuration refused", "[node] name, domain or listen");
 	return 0;
 }
 
+/* Returns 0 or the exit status. */
 static int start(struct daemon *d, const char *path)
 {
+	int err;
+
 	if (weft_env_uv_create(&d->env))
-		return fail("cannot start", "no event loop");
+		return fail(EXIT_RUNTIME, "cannot start", "no event loop");
 	weft_env_random(d->env, &d->boot, sizeof(d->boot));
 	d->boot |= 1;
 	if (weft_pool_create(MAIN_POOL, &d->pool))
-		return fail("cannot start", "out of memory");
-	if (load_config(d, path) || start_targets(d) || listen_rails(d) || start_management(d))
-		return -1;
+		return fail(EXIT_RUNTIME, "cannot start", "out of memory");
+	err = load_config(d, path);
+	if (!err)
+		err = start_targets(d);
+	if (!err)
+		err = listen_rails(d);
+	if (!err)
+		err = start_management(d);
+	if (err)
+		return err;
 	if (weft_env_uv_signal(d->env, SIGTERM, stop, d) ||
 	    weft_env_uv_signal(d->env, SIGINT, stop, d))
-		return fail("cannot start", "signals");
+		return fail(EXIT_RUNTIME, "cannot start", "signals");
 	return 0;
 }
 
@@ -387,20 +404,19 @@ int main(int argc, char **argv)
 			return 0;
 		}
 		if (opt != 'c')
-			return 2;
+			return EXIT_CONFIG;
 		path = optarg;
 	}
 	if (!path || optind != argc) {
 		fprintf(stderr, "usage: weft-oss --config FILE\n");
-		return 2;
+		return EXIT_CONFIG;
 	}
 	weft_log_init("weft-oss");
 	signal(SIGPIPE, SIG_IGN);
 	if (weft_fault_init())
-		return 2;
-	if (start(&d, path)) {
-		d.status = 1;
-	} else {
+		return EXIT_CONFIG;
+	d.status = start(&d, path);
+	if (!d.status) {
 		weft_info("running", "targets=%u", d.ntargets);
 		weft_env_uv_run(d.env);
 	}

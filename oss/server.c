@@ -9,7 +9,8 @@
  * WEFT_S_SLOT_OLD.
  *
  * -EAGAIN of the store (no buffers just now) is answered with WEFT_S_BUSY. What cannot be
- * meant by any client (a range outside the chunk, bulk of another length) closes the connection.
+ * meant by any client (a range outside the chunk, bulk of another length) is answered with EINVAL and
+ * a line in the log; closing the connection would only make the peer send it again.
  */
 #include "oss/server.h"
 
@@ -189,6 +190,14 @@ static int op_kind(const struct weft_rpc_req *req, uint32_t flags)
 	}
 }
 
+static void refuse(struct weft_rpc_req *req, const char *what)
+{
+	weft_warn_peer("request refused", "peer=%s op=%u session=%llx why=\"%s\"",
+		       weft_rpc_conn_peer(req->conn), req->opcode,
+		       (unsigned long long)req->session, what);
+	weft_rpc_reply_err(req, -EINVAL);
+}
+
 /* --- requests */
 
 static void run(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
@@ -233,7 +242,7 @@ static void start(struct oss_server *os, struct weft_rpc_req *req, enum oss_op_k
 		weft_rpc_reply_err(req, WEFT_S_SLOT_OLD);
 		break;
 	case -EINVAL:
-		weft_rpc_malformed(req, "slot");
+		refuse(req, "slot");
 		break;
 	default:
 		weft_rpc_reply_err(req, WEFT_S_BUSY);
@@ -259,7 +268,7 @@ static void dispatch(void *arg, struct weft_rpc_req *req)
 	}
 	wrong = check_body(req, b);
 	if (wrong) {
-		weft_rpc_malformed(req, wrong);
+		refuse(req, wrong);
 		return;
 	}
 	res = op_kind(req, le32_to_cpu(b->flags));
