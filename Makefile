@@ -235,7 +235,7 @@ $(FUZZ_BINS): $(F)/%: $(F)/obj/%.o $(DAEMONS:%=$(F)/lib%.a) $(F)/libweft.a
 
 # Programs for guests: static, so that starting one costs little under emulation.
 define static
-$(B)/$(1): $(call obj,$(2)) $(call obj,$(wildcard $(dir $(1))lib/*.c))
+$(B)/$(1): $(call obj,$(2)) $(call obj,$(sort $(wildcard $(dir $(1))lib/*.c tests/fs/lib/*.c)))
 	$$(call say,LD)
 	$$(Q)mkdir -p $$(@D) && $$(CC) $$(SAN_FLAGS) $(if $(SAN),,-static) -o $$@ $$(filter %.o,$$^) -pthread -lm
 endef

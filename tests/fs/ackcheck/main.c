@@ -312,8 +312,8 @@ static void parse(int argc, char **argv)
 			opt.dir = a;
 	}
 	if (!opt.dir || !opt.log || opt.write == opt.verify)
-		die("usage: ackcheck --write [-p N] [--seconds N | --ops N] [--seed N] [--log-sync]\n"
-		    "                --log LOGDIR DIR\n"
+		die("usage: ackcheck --write [-p N] [--seconds N | --ops N] [--seed N]\n"
+		    "                [--log-sync] --log LOGDIR DIR\n"
 		    "       ackcheck --verify [-p N] [--crashed] --log LOGDIR DIR");
 	if (opt.write && opt.crashed)
 		die("ackcheck: --crashed goes with --verify; after a crash start on a new log");

@@ -105,7 +105,8 @@ static void fault(struct check *c, uint64_t op, const char *path, const char *fm
 	c->faults++;
 	if (!c->loud)
 		return;
-	printf("LOST OR WRONG %s/%s (last operation %llu): ", c->name, path, (unsigned long long)op);
+	printf("LOST OR WRONG %s/%s (last operation %llu): ", c->name, path,
+	       (unsigned long long)op);
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
