@@ -339,6 +339,7 @@ static int start_management(struct daemon *d)
 	if (weft_mapclient_create(&mc, &d->mc))
 		return fail(EXIT_CONFIG, "configuration refused", "[mgmt] addresses");
 	weft_mapclient_refresh(d->mc, 0);
+	node.mc = d->mc;
 	if (weft_mgmt_node_start(&node, &d->node))
 		return fail(EXIT_CONFIG, "configuration refused", "[node] name, domain or listen");
 	return 0;
