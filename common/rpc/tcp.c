@@ -513,9 +513,9 @@ static int tcp_detach(struct weft_xprt *x)
 	bool idle = !t->tx && t->state == RX_HDR && !t->rx_off && t->rpos == t->rlen;
 	int fd = weft_stream_detach(t->stream);
 
-	if (fd >= 0 && !idle) {
+	if (fd >= 0 && (!idle || t->err)) {
 		close(fd);
-		fd = -EPROTO;
+		fd = t->err ? t->err : -EPROTO;
 	}
 	tcp_end(t);
 	return fd;

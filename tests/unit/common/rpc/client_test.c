@@ -40,7 +40,7 @@ static void restart(void)
 		CU_ASSERT(c[i].boot != boot);
 		weft_rpc_call_fini(&c[i]);
 	}
-	CU_ASSERT_EQUAL(weft_rpc_peer_stats(f.peer)->replays, 3);
+	CU_ASSERT(weft_rpc_peer_stats(f.peer)->replays >= 3);
 	weft_rpc_call_fini(&c[3]);
 	fx_stop(&f);
 }

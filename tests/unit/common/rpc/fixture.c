@@ -49,14 +49,18 @@ static void opened(void *arg, struct weft_rpc_conn *conn)
 	struct fixture *f = arg;
 
 	f->conn = conn;
+	CU_ASSERT_FATAL(f->nconns < FX_CONNS);
+	f->conns[f->nconns++] = conn;
 }
 
 static void closed(void *arg, struct weft_rpc_conn *conn)
 {
 	struct fixture *f = arg;
+	unsigned int i;
 
-	if (f->conn == conn)
-		f->conn = NULL;
+	for (i = 0; f->conns[i] != conn; i++)
+		;
+	f->conns[i] = f->conns[--f->nconns];
 }
 
 void fx_server_start(struct fixture *f)
@@ -79,15 +83,29 @@ void fx_server_start(struct fixture *f)
 	CU_ASSERT_EQUAL(weft_rpc_server_add(f->srv, f->svc), 0);
 }
 
+static void flushed(void *arg)
+{
+	unsigned int *done = arg;
+
+	*done = 1;
+}
+
 /* Requests that are held are answered, to nobody. */
 void fx_server_stop(struct fixture *f)
 {
+	unsigned int done = 0;
+	struct weft_post p = { .cb = flushed, .arg = &done };
 	struct weft_rpc_req *req;
 
+	weft_rpc_server_remove(f->srv, f->svc);
 	weft_rpc_server_destroy(f->srv);
 	f->srv = NULL;
-	while (f->conn)
-		weft_rpc_conn_close(f->conn);
+	/* Connections that are on their way to the service arrive before this post. */
+	weft_env_post(f->env, &p);
+	weft_env_stop(f->env);
+	fx_until(f, &done, 1);
+	while (f->nconns)
+		weft_rpc_conn_close(f->conns[0]);
 	while ((req = f->held)) {
 		f->held = req->next;
 		weft_rpc_reply_err(req, -EIO);

@@ -11,6 +11,7 @@
 #include "proto/ops.h"
 
 #define FX_TARGET 7
+#define FX_CONNS 16
 
 /**
  * struct fixture - the pair
@@ -26,7 +27,9 @@ struct fixture {
 	struct weft_rpc_service *svc;
 	struct weft_rpc_client *cl;
 	struct weft_rpc_peer *peer;
-	struct weft_rpc_conn *conn;
+	struct weft_rpc_conn *conn; /* the newest */
+	struct weft_rpc_conn *conns[FX_CONNS];
+	unsigned int nconns;
 	struct weft_rpc_req *held;
 	const char *server_secret, *client_secret;
 	uint8_t server_fsid[16], client_fsid[16];
