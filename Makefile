@@ -134,7 +134,7 @@ demo:
 
 ## bench: mdtest- and IOR-like work on weft and on NFS side by side in one guest
 bench: all tests
-	$(Q)tests/bench/run
+	$(Q)tests/vm/bench --kernel $(KERNEL)
 
 ## fuzz: every fuzzer for FUZZ=<seconds>
 fuzz: $(FUZZ_BINS)

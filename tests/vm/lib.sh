@@ -11,6 +11,8 @@
 #	refuse WHAT COMMAND...		one test: the command must fail
 #	require WHAT COMMAND...		as check; without it the rest makes no sense: the suite ends
 #	expect_errno ERRNO COMMAND...	one test: the command must fail and say that error
+#	program COMMAND...		a program that counts its own tests: they count here
+#	scaled N			N on the stock kernel, a fifth on kernels with checkers
 #	weft_up [MDS [OSS]]		module, cluster on loopback in /data/weft (2 and 3)
 #	weft_mount [DIR [OPTIONS]]	mount it (/mnt)
 #	weft_umount [DIR]
@@ -19,6 +21,7 @@
 #	drop_caches			page cache, dentries and inodes
 
 set -u
+. "$WEFT_TOP/tests/lib/counts.sh"
 export PATH=$WEFT_BUILD/bin:$PATH
 WEFT_DIR=/data/weft
 MNT=/mnt
@@ -29,7 +32,11 @@ _fail() { failed=$((failed + 1)); echo "FAILED  $*"; }
 
 _finish() {
 	local status=$?
+	local job
 	trap - EXIT
+	for job in $(jobs -p); do
+		kill -KILL "$job" 2>/dev/null
+	done
 	[ $status != 0 ] && [ $failed = 0 ] && _fail "the suite ended with status $status"
 	[ $failed != 0 ] && _save_logs
 	weft_down
@@ -98,6 +105,18 @@ expect_errno() {
 		_fail "$name expected of: $*; it said: $said"
 	fi
 }
+
+program() {
+	local status p f
+	"$@" >/run/program.log 2>&1
+	status=$?
+	cat /run/program.log
+	read -r p f <<<"$(counts /run/program.log $status)"
+	passed=$((passed + p)) failed=$((failed + f))
+	[ "$f" = 0 ] || echo "FAILED  $*: $p passed, $f failed, status $status"
+}
+
+scaled() { [ "$WEFT_KERNEL" = stock ] && echo "$1" || echo $((($1 + 4) / 5)); }
 
 drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 
