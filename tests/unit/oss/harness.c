@@ -20,6 +20,8 @@ static enum weft_io_op fail_op;
 static unsigned int fail_countdown, failures;
 static int fail_err;
 
+void (*bed_on_submit)(struct weft_io *io);
+
 struct failing {
 	struct weft_post post;
 	struct weft_io *io;
@@ -40,6 +42,8 @@ static void submit(struct weft_disk *d, struct weft_io *io)
 {
 	struct failing *f;
 
+	if (bed_on_submit)
+		bed_on_submit(io);
 	if (fail_countdown && io->op == fail_op && !--fail_countdown) {
 		failures++;
 		f = calloc(1, sizeof(*f));
@@ -70,7 +74,7 @@ static void must(bool ok, const char *what)
 	exit(2);
 }
 
-void bed_init(struct oss_bed *bed, uint64_t size)
+void bed_make_files(struct oss_bed *bed, uint64_t size)
 {
 	int fd;
 
@@ -83,6 +87,10 @@ void bed_init(struct oss_bed *bed, uint64_t size)
 	fd = open(bed->data, O_RDWR | O_CREAT, 0600);
 	must(fd >= 0 && !ftruncate(fd, DATA_OFFSET + size), bed->data);
 	close(fd);
+}
+
+void bed_make_env(struct oss_bed *bed)
+{
 	must(!weft_env_uv_create(&bed->env), "loop");
 	real_ops = bed->env->ops;
 	ops = *real_ops;
@@ -91,15 +99,26 @@ void bed_init(struct oss_bed *bed, uint64_t size)
 	must(!weft_pool_create(256 << 20, &bed->pool), "pool");
 }
 
-void bed_fini(struct oss_bed *bed)
+void bed_init(struct oss_bed *bed, uint64_t size)
+{
+	bed_make_files(bed, size);
+	bed_make_env(bed);
+}
+
+void bed_remove_files(struct oss_bed *bed)
 {
 	char cmd[128];
 
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", bed->dir);
+	must(!system(cmd), cmd);
+}
+
+void bed_fini(struct oss_bed *bed)
+{
 	bed_close(bed);
 	weft_env_uv_destroy(bed->env);
 	weft_pool_destroy(bed->pool);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", bed->dir);
-	must(!system(cmd), cmd);
+	bed_remove_files(bed);
 }
 
 int bed_open(struct oss_bed *bed)
@@ -137,6 +156,21 @@ void bed_reopen(struct oss_bed *bed)
 void bed_wait(struct oss_bed *bed, const int *done)
 {
 	while (!*done)
+		weft_env_uv_run(bed->env);
+}
+
+static void turned(void *arg)
+{
+	weft_env_stop(arg);
+}
+
+void bed_turn(struct oss_bed *bed)
+{
+	struct weft_timer t;
+
+	weft_timer_init(&t, turned, bed->env);
+	weft_timer_start(bed->env, &t, 5 * WEFT_NS_PER_MS);
+	while (t.pos >= 0)
 		weft_env_uv_run(bed->env);
 }
 

@@ -28,6 +28,15 @@ struct oss_bed {
 
 /* Makes the directory and the data file; the store is not open yet. Ends the program if it cannot. */
 void bed_init(struct oss_bed *bed, uint64_t size);
+
+/* The two halves of bed_init(): for a test whose children run the store. */
+void bed_make_files(struct oss_bed *bed, uint64_t size);
+void bed_make_env(struct oss_bed *bed);
+void bed_remove_files(struct oss_bed *bed);
+
+/* Called for each disk request before it is made, when it is set. */
+extern void (*bed_on_submit)(struct weft_io *io);
+
 void bed_fini(struct oss_bed *bed);
 
 /* Returns what oss_store_open() returned. */
@@ -43,6 +52,9 @@ unsigned int bed_fail_disk(enum weft_io_op op, unsigned int n, int err);
 
 /* Run the loop until *done is not 0. */
 void bed_wait(struct oss_bed *bed, const int *done);
+
+/* Let the loop run for a few milliseconds; between attempts at what needs a timer of the store. */
+void bed_turn(struct oss_bed *bed);
 
 /* Each waits for the end and returns its error. */
 int bed_write(struct oss_bed *bed, uint64_t ino, uint64_t chunk, uint32_t off, const void *buf,

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Crashes: a child runs random changes and dies at some step; what the disk had not been told to
+ * keep is lost or torn; the next child must find in each segment exactly the state after some
+ * change between the last one that was acknowledged and the last one that was begun. And failures
+ * of the commit itself: nothing is lost, nothing of the failed group appears, and the store
+ * recovers by itself.
+ */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "oss/internal.h"
+#include "tests/unit/oss/harness.h"
+
+#define INOS 2
+#define CHUNK (2u << 20)
+#define SEGS (INOS * 2)
+#define MAX_OPS 48
+#define MAX_UNDO 16384
+#define ROUNDS 40
+
+struct change {
+	enum oss_op_kind kind;
+	uint64_t ino;
+	uint32_t off;
+	uint32_t len;
+	uint32_t seed;
+	bool acked;
+};
+
+/* A block that was written since the last sync, and what it held before. */
+struct undo {
+	uint64_t off;
+	bool written; /* the write is over */
+	bool syncing; /* a sync that began after that is running */
+	uint8_t old[4096];
+};
+
+/* What survives a child. */
+static struct shared {
+	uint8_t base[INOS][CHUNK];
+	struct change ops[MAX_OPS];
+	uint32_t nops;
+	uint32_t nundo;
+	uint32_t checked; /* segments that were in a state after an unacknowledged change */
+	struct undo undo[MAX_UNDO];
+} *sh;
+
+static uint32_t rnd_state;
+static uint32_t rnd(uint32_t n)
+{
+	rnd_state = rnd_state * 1664525 + 1013904223;
+	return (uint64_t)(rnd_state >> 4) * n >> 28;
+}
+
+/* --- a disk that forgets (in the child) */
+
+static int data_fd;
+
+struct seen {
+	void (*done)(struct weft_io *io, ssize_t res);
+	void *arg;
+	uint32_t first, count;
+};
+
+static void sync_over(void)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < sh->nundo; i++)
+		if (!sh->undo[i].syncing)
+			sh->undo[n++] = sh->undo[i];
+	sh->nundo = n;
+}
+
+static void seen_done(struct weft_io *io, ssize_t res)
+{
+	struct seen s = *(struct seen *)io->arg;
+	uint32_t i;
+
+	free(io->arg);
+	if (io->op == WEFT_IO_FDATASYNC)
+		sync_over();
+	for (i = 0; io->op == WEFT_IO_WRITE && i < sh->nundo; i++)
+		if (sh->undo[i].off - s.first * 4096ull < s.count * 4096ull)
+			sh->undo[i].written = true;
+	io->done = s.done;
+	io->arg = s.arg;
+	io->done(io, res);
+}
+
+static void on_submit(struct weft_io *io)
+{
+	struct seen *s;
+	uint32_t i;
+
+	if (io->op == WEFT_IO_READ)
+		return;
+	s = malloc(sizeof(*s));
+	*s = (struct seen){ io->done, io->arg, io->off / 4096, io->len / 4096 };
+	io->done = seen_done;
+	io->arg = s;
+	for (i = 0; io->op == WEFT_IO_FDATASYNC && i < sh->nundo; i++)
+		sh->undo[i].syncing = sh->undo[i].written;
+	for (i = 0; io->op == WEFT_IO_WRITE && i < s->count; i++) {
+		struct undo *u = &sh->undo[sh->nundo];
+
+		u->off = io->off + i * 4096;
+		u->written = u->syncing = false;
+		if (pread(data_fd, u->old, 4096, u->off) != 4096 || ++sh->nundo == MAX_UNDO)
+			_exit(3);
+	}
+}
+
+/* In the parent: each sector that was not synced is as before, or new, at random. */
+static void lose_writes(const char *path)
+{
+	int fd = open(path, O_RDWR);
+	uint32_t i, s;
+
+	while (sh->nundo) {
+		struct undo *u = &sh->undo[--sh->nundo];
+
+		i = rnd(3);
+		for (s = 0; s < 8; s++)
+			if (i == 0 || (i == 1 && rnd(2)))
+				if (pwrite(fd, u->old + 512 * s, 512, u->off + 512 * s) != 512)
+					CU_FAIL("pwrite");
+	}
+	fsync(fd);
+	close(fd);
+}
+
+/* --- the model */
+
+/* The part of a change within a segment of @state. */
+static void apply(const struct change *c, uint32_t seg, uint8_t *state)
+{
+	static uint8_t bytes[CHUNK];
+	uint32_t from = seg * OSS_SEG, to = from + OSS_SEG;
+	uint32_t end = c->kind == OSS_TRUNCATE ? CHUNK : c->off + c->len;
+
+	if (c->kind == OSS_ALLOC || c->off >= to || end <= from)
+		return;
+	if (from < c->off)
+		from = c->off;
+	if (to > end)
+		to = end;
+	if (c->kind == OSS_WRITE) {
+		fill(bytes, c->len, c->seed);
+		memcpy(state + from % OSS_SEG, bytes + from - c->off, to - from);
+	} else {
+		memset(state + from % OSS_SEG, 0, to - from);
+	}
+}
+
+static bool check_segment(uint64_t ino, uint32_t seg, const uint8_t *now)
+{
+	static uint8_t state[OSS_SEG];
+	uint32_t i, must = 0;
+
+	memcpy(state, sh->base[ino - 1] + seg * OSS_SEG, OSS_SEG);
+	for (i = 0; i < sh->nops; i++)
+		if (sh->ops[i].ino == ino && sh->ops[i].acked)
+			must = i + 1;
+	for (i = 0; i < must; i++)
+		if (sh->ops[i].ino == ino)
+			apply(&sh->ops[i], seg, state);
+	if (!memcmp(state, now, OSS_SEG))
+		return true;
+	for (; i < sh->nops; i++) {
+		if (sh->ops[i].ino != ino)
+			continue;
+		apply(&sh->ops[i], seg, state);
+		if (!memcmp(state, now, OSS_SEG)) {
+			sh->checked++;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- the child */
+
+struct job {
+	struct oss_op op;
+	struct weft_sg sg;
+	uint32_t nr;
+};
+
+static struct oss_bed bed;
+static unsigned int running;
+
+static void job_done(struct oss_op *op, int err)
+{
+	struct job *j = (struct job *)op;
+
+	if (err)
+		_exit(4);
+	sh->ops[j->nr].acked = true;
+	weft_sg_fini(&j->sg);
+	free(j);
+	running--;
+	weft_env_stop(bed.env);
+}
+
+static void start_job(void)
+{
+	static const enum oss_op_kind kinds[] = { OSS_WRITE, OSS_WRITE, OSS_WRITE, OSS_WRITE,
+						  OSS_PUNCH, OSS_ALLOC, OSS_TRUNCATE };
+	static uint8_t bytes[CHUNK];
+	struct job *j = calloc(1, sizeof(*j));
+	struct change *c = &sh->ops[sh->nops];
+
+	*c = (struct change){ .kind = kinds[rnd(7)], .ino = 1 + rnd(INOS), .seed = rnd(1 << 28) };
+	c->len = 1 + rnd(rnd(2) ? 20000 : CHUNK);
+	c->off = rnd(CHUNK - c->len + 1);
+	if (rnd(2)) {
+		c->off &= ~4095u;
+		c->len = (c->len + 4095) & ~4095u;
+		if (c->off + c->len > CHUNK)
+			c->len = CHUNK - c->off;
+	}
+	/* A cut finds segments in steps, so only what came before it is surely ordered. */
+	while (running && c->kind == OSS_TRUNCATE)
+		weft_env_uv_run(bed.env);
+	j->nr = sh->nops++;
+	j->op = (struct oss_op){ .kind = c->kind, .ino = c->ino, .off = c->off, .len = c->len,
+				 .bulk = &j->sg, .done = job_done };
+	if (c->kind == OSS_WRITE) {
+		fill(bytes, c->len, c->seed);
+		if (weft_sg_alloc(&j->sg, bed.pool, c->len))
+			_exit(5);
+		weft_sg_write(&j->sg, 0, bytes, c->len);
+	}
+	running++;
+	oss_store_submit(bed.store, &j->op);
+	while (running && c->kind == OSS_TRUNCATE)
+		weft_env_uv_run(bed.env);
+}
+
+static const char *const points[] = {
+	"oss.write.start", "oss.write.data_done", "oss.commit.before_sync", "oss.commit.before_kv",
+	"kv.commit.before", "kv.commit.after", "oss.commit.after_kv",
+};
+#define NPOINTS (sizeof(points) / sizeof(points[0]))
+
+static void child(uint32_t round)
+{
+	static uint8_t now[CHUNK];
+	char spec[64];
+	uint32_t ino, seg, sent;
+
+	weft_log_set_level(WEFT_LOG_WARN);
+	data_fd = open(bed.data, O_RDONLY);
+	bed_make_env(&bed);
+	if (bed_open(&bed)) {
+		fprintf(stderr, "round %u: %s\n", round, bed.last_err);
+		_exit(6);
+	}
+	for (ino = 1; ino <= INOS; ino++) {
+		if (bed_read(&bed, ino, 0, 0, now, CHUNK, &sent))
+			_exit(7);
+		for (seg = 0; seg < CHUNK / OSS_SEG; seg++) {
+			if (check_segment(ino, seg, now + seg * OSS_SEG))
+				continue;
+			fprintf(stderr, "round %u: inode %u segment %u is a mix\n", round, ino, seg);
+			_exit(8);
+		}
+		memcpy(sh->base[ino - 1], now, CHUNK);
+		for (seg = 0; seg < sh->nops; seg++)
+			if (sh->ops[seg].ino == ino)
+				sh->ops[seg].kind = OSS_ALLOC; /* it is in the base now */
+	}
+	sh->nops = 0;
+	if (round == ROUNDS)
+		_exit(0);
+	bed_on_submit = on_submit;
+	snprintf(spec, sizeof(spec), "%s=crash+%u", points[round % NPOINTS], rnd(10));
+	if (weft_fault_set(spec))
+		_exit(9);
+	while (sh->nops < MAX_OPS) {
+		start_job();
+		while (running > rnd(8))
+			weft_env_uv_run(bed.env);
+	}
+	_exit(10); /* it was to die before */
+}
+
+static void test_crash(void)
+{
+	uint32_t round;
+	int status;
+
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_FATAL(sh != MAP_FAILED);
+	bed_make_files(&bed, 64 << 20);
+	for (round = 0; round <= ROUNDS; round++) {
+		pid_t pid;
+
+		rnd_state = 1000 + round;
+		pid = fork();
+		if (!pid)
+			child(round);
+		CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
+		if (round == ROUNDS)
+			CU_ASSERT_EQUAL_FATAL(status, 0);
+		if (round < ROUNDS)
+			CU_ASSERT_EQUAL_FATAL(WIFSIGNALED(status) ? WTERMSIG(status) : 0, SIGKILL);
+		lose_writes(bed.data);
+	}
+	/* Some crashes must have come between durable and acknowledged, or this saw nothing. */
+	CU_ASSERT(sh->checked > 0);
+	bed_remove_files(&bed);
+	munmap(sh, sizeof(*sh));
+}
+
+/* --- commits that fail */
+
+static uint8_t buf[1 << 20], got[1 << 20];
+
+static void fails_with(const char *fault, int err, bool reopen)
+{
+	struct oss_bed b;
+	uint64_t before;
+	int res;
+
+	bed_init(&b, 32 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&b), 0);
+	fill(buf, sizeof(buf), 1);
+	CU_ASSERT_EQUAL(bed_write(&b, 1, 0, 0, buf, 100000), 0);
+	before = bed_free(&b);
+	CU_ASSERT_EQUAL(weft_fault_set(fault), 0);
+	CU_ASSERT_EQUAL(bed_write(&b, 1, 0, 50000, buf + 7, 100000), err);
+	CU_ASSERT_EQUAL(oss_store_stats(b.store)->failed_commits, 1);
+	/* Reads go on and see the old bytes; changes are refused for now. */
+	CU_ASSERT_EQUAL(bed_read(&b, 1, 0, 0, got, 200000, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf, 100000), 0);
+	CU_ASSERT_EQUAL(got[100000], 0);
+	CU_ASSERT_EQUAL(bed_write(&b, 2, 0, 0, buf, 10), err);
+	CU_ASSERT_EQUAL(weft_fault_set(""), 0);
+	while ((res = bed_write(&b, 2, 0, 0, buf, 10)) == err)
+		bed_turn(&b);
+	CU_ASSERT_EQUAL(res, 0);
+	CU_ASSERT_EQUAL(bed_free(&b), before - 4096);
+	if (reopen)
+		bed_reopen(&b);
+	CU_ASSERT_EQUAL(bed_read(&b, 1, 0, 0, got, 200000, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf, 100000), 0);
+	CU_ASSERT_EQUAL(got[100000], 0);
+	CU_ASSERT_EQUAL(bed_write(&b, 1, 0, 50000, buf + 7, 100000), 0);
+	bed_fini(&b);
+}
+
+static void test_commit_fails(void)
+{
+	fails_with("oss.commit.before_kv=error(ENOSPC)", -ENOSPC, true);
+	fails_with("oss.commit.before_sync=error(EIO)", -EIO, true);
+	/* The batch is durable and the store does not know. */
+	fails_with("oss.commit.after_kv=error(EIO)", -EIO, false);
+	fails_with("oss.commit.after_kv=error(EIO)", -EIO, true);
+	fails_with("kv.commit.before=error(ENOSPC)", -ENOSPC, true);
+}
+
+static void test_sync_fails(void)
+{
+	struct oss_bed b;
+
+	bed_init(&b, 32 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&b), 0);
+	CU_ASSERT_EQUAL(bed_write(&b, 1, 0, 0, "old", 3), 0);
+	bed_fail_disk(WEFT_IO_FDATASYNC, 1, -EIO);
+	CU_ASSERT_EQUAL(bed_write(&b, 1, 0, 0, "new", 3), -EIO);
+	CU_ASSERT_EQUAL(bed_fail_disk(WEFT_IO_FDATASYNC, 0, 0), 1);
+	while (bed_write(&b, 1, 0, 1, "x", 1) == -EIO)
+		bed_turn(&b);
+	bed_reopen(&b);
+	CU_ASSERT_EQUAL(bed_read(&b, 1, 0, 0, got, 3, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, "oxd", 3), 0);
+	bed_fini(&b);
+}
+
+int main(void)
+{
+	CU_pSuite s;
+
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 2;
+	s = CU_add_suite("oss/commit", NULL, NULL);
+	CU_add_test(s, "crash at each step", test_crash);
+	CU_add_test(s, "a commit fails", test_commit_fails);
+	CU_add_test(s, "a sync of the data file fails", test_sync_fails);
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	CU_basic_run_tests();
+	return CU_get_number_of_failures() || CU_get_error() ? 1 : 0;
+}
