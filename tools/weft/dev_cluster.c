@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The files of a cluster in one directory.
+ *
+ * A cluster is made in an empty or absent directory; weft.conf is written last and marks it as
+ * complete. A directory with anything else in it is refused. Ports are chosen by binding to them
+ * all at once, then let go: somebody else may take one before the daemon does, which the daemon
+ * then tells.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/target.h"
+#include "common/uuid.h"
+#include "tools/weft/dev.h"
+#include "tools/weft/weft.h"
+
+static const char *const kind_names[] = { "mgmt", "mds", "oss" };
+static const int target_kinds[] = { WEFT_MGT, WEFT_MDT, WEFT_OST };
+
+const char *dev_path(const struct dev_cluster *c, const char *name, const char *suffix,
+		     char buf[DEV_PATH_MAX])
+{
+	snprintf(buf, DEV_PATH_MAX, "%s/%s%s", c->dir, name, suffix);
+	return buf;
+}
+
+const struct dev_member *dev_member(const struct dev_cluster *c, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->nmembers; i++)
+		if (!strcmp(c->members[i].name, name))
+			return &c->members[i];
+	return NULL;
+}
+
+int dev_set_dir(struct dev_cluster *c, const char *dir)
+{
+	const char *env = getenv("WEFT_DEV");
+	char cwd[PATH_MAX] = "";
+	int n;
+
+	if (!dir)
+		dir = env && *env ? env : "/var/tmp/weft-dev";
+	if (dir[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+		return weft_say(WEFT_EXIT_FAILED, "current directory: %s", strerror(errno));
+	n = snprintf(c->dir, sizeof(c->dir), "%s%s%s", cwd, cwd[0] ? "/" : "", dir);
+	if (n >= (int)sizeof(c->dir))
+		return weft_say(WEFT_EXIT_USAGE, "%.60s...: path is too long", dir);
+	return 0;
+}
+
+/* ---- loading */
+
+/* Reads the address out of a member's configuration. Return: 0, -ENOENT, or a negative errno. */
+static int load_address(const struct dev_cluster *c, struct dev_member *m)
+{
+	char path[DEV_PATH_MAX], line[256];
+	FILE *f = fopen(dev_path(c, m->name, ".conf", path), "re");
+	int ret = -EINVAL;
+
+	if (!f)
+		return -errno;
+	while (ret && fgets(line, sizeof(line), f))
+		if (sscanf(line, "listen = %79s", m->address) == 1)
+			ret = 0;
+	fclose(f);
+	return ret;
+}
+
+static int load_kind(struct dev_cluster *c, enum dev_kind kind)
+{
+	struct dev_member *m;
+	unsigned int i;
+	int ret;
+
+	for (i = 1; c->nmembers < DEV_MEMBERS_MAX; i++) {
+		m = &c->members[c->nmembers];
+		m->kind = kind;
+		snprintf(m->name, sizeof(m->name), "%s%u", kind_names[kind], i);
+		ret = load_address(c, m);
+		if (ret == -ENOENT)
+			return 0;
+		if (ret)
+			return weft_say(WEFT_EXIT_FAILED, "%s/%s.conf: %s", c->dir, m->name,
+					strerror(-ret));
+		c->nmembers++;
+	}
+	return 0;
+}
+
+int dev_load(struct dev_cluster *c, bool must)
+{
+	char path[DEV_PATH_MAX];
+	enum dev_kind kind;
+	int status = 0;
+
+	c->nmembers = 0;
+	if (access(dev_path(c, "weft", ".conf", path), R_OK)) {
+		if (!must && errno == ENOENT)
+			return 0;
+		return weft_say(WEFT_EXIT_FAILED, "%s: no cluster there (weft dev up makes one)",
+				c->dir);
+	}
+	for (kind = DEV_MGMT; kind <= DEV_OSS && !status; kind++)
+		status = load_kind(c, kind);
+	return status;
+}
+
+/* ---- making */
+
+static int make_directory(const struct dev_cluster *c)
+{
+	struct dirent *de;
+	int n = 0;
+	DIR *dir;
+
+	if (mkdir(c->dir, 0755) && errno != EEXIST)
+		return weft_say(WEFT_EXIT_FAILED, "%s: %s", c->dir, strerror(errno));
+	dir = opendir(c->dir);
+	if (!dir)
+		return weft_say(WEFT_EXIT_FAILED, "%s: %s", c->dir, strerror(errno));
+	while ((de = readdir(dir)))
+		n += strcmp(de->d_name, ".") && strcmp(de->d_name, "..");
+	closedir(dir);
+	if (n)
+		return weft_say(WEFT_EXIT_FAILED,
+				"%s: holds something else than a complete cluster; remove it or "
+				"give another --dir",
+				c->dir);
+	return 0;
+}
+
+/* Binds to a port (0: a free one) and tells which. Return: the socket or a negative errno. */
+static int take_port(const char *ip, uint32_t *port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(*port) };
+	socklen_t len = sizeof(sa);
+	int fd, one = 1, ret;
+
+	if (inet_pton(AF_INET, ip, &sa.sin_addr) != 1)
+		return -EINVAL;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len)) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	*port = ntohs(sa.sin_port);
+	return fd;
+}
+
+static int choose_ports(struct dev_cluster *c, const struct dev_spec *spec)
+{
+	int fds[DEV_MEMBERS_MAX], status = 0;
+	unsigned int i, n = 0;
+	uint32_t port;
+
+	for (i = 0; i < c->nmembers && !status; i++) {
+		port = spec->port_base ? spec->port_base + i : 0;
+		fds[n] = take_port(spec->listen, &port);
+		if (fds[n] < 0)
+			status = weft_say(WEFT_EXIT_FAILED, "cannot listen on %s port %u: %s",
+					  spec->listen, port, strerror(-fds[n]));
+		else
+			n++;
+		snprintf(c->members[i].address, sizeof(c->members[i].address), "%s:%u",
+			 spec->listen, port);
+	}
+	while (n)
+		close(fds[--n]);
+	return status;
+}
+
+__attribute__((format(printf, 3, 4))) static int write_file(const char *path, int mode,
+							    const char *fmt, ...)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode), ret;
+	va_list ap;
+
+	if (fd < 0)
+		return weft_say(WEFT_EXIT_FAILED, "%s: %s", path, strerror(errno));
+	va_start(ap, fmt);
+	ret = vdprintf(fd, fmt, ap);
+	va_end(ap);
+	if (close(fd) || ret < 0)
+		return weft_say(WEFT_EXIT_FAILED, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int write_secret(const struct dev_cluster *c)
+{
+	char path[DEV_PATH_MAX], hex[65];
+	uint8_t raw[32];
+	int i;
+
+	if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
+		return weft_say(WEFT_EXIT_FAILED, "the system has no random numbers");
+	for (i = 0; i < 32; i++)
+		sprintf(hex + 2 * i, "%02x", raw[i]);
+	return write_file(dev_path(c, "secret", "", path), 0600, "%s\n", hex);
+}
+
+static int write_member(const struct dev_cluster *c, const struct dev_member *m,
+			const struct dev_spec *spec)
+{
+	char path[DEV_PATH_MAX], target[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "";
+	char lease[64] = "";
+
+	if (spec->secret)
+		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);
+	if (spec->lease_ms && m->kind == DEV_MGMT)
+		snprintf(lease, sizeof(lease), "lease_ms = %u\n", spec->lease_ms);
+	return write_file(dev_path(c, m->name, ".conf", path), 0644,
+			  "[node]\nname = %s\nlisten = %s\n[mgmt]\naddresses = %s\n%s"
+			  "[target %s]\npath = %s\n[log]\nlevel = %s\n%s",
+			  m->name, m->address, c->members[0].address, lease, m->name,
+			  dev_path(c, m->name, "", target), spec->log_level, auth);
+}
+
+static int format_member(const struct dev_cluster *c, const struct dev_member *m,
+			 const struct dev_spec *spec, const uint8_t fsid[16])
+{
+	struct weft_target t = { .kind = target_kinds[m->kind], .fd = -1 };
+	char err[WEFT_TARGET_ERR_MAX];
+	int ret;
+
+	dev_path(c, m->name, "", t.path);
+	memcpy(t.fsid, fsid, 16);
+	strcpy(t.fs_name, "dev");
+	if (m->kind == DEV_OSS)
+		t.data_size = spec->ost_size;
+	ret = weft_target_format(&t, 0, err);
+	return ret ? weft_say(WEFT_EXIT_FAILED, "%s", err[0] ? err : strerror(-ret)) : 0;
+}
+
+static int write_tools_conf(const struct dev_cluster *c, bool secret)
+{
+	char path[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "";
+
+	if (secret)
+		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);
+	return write_file(dev_path(c, "weft", ".conf", path), 0644, "[mgmt]\naddresses = %s\n%s",
+			  c->members[0].address, auth);
+}
+
+static void name_members(struct dev_cluster *c, const struct dev_spec *spec)
+{
+	const uint32_t count[] = { 1, spec->mds, spec->oss };
+	enum dev_kind kind;
+	uint32_t i;
+
+	c->nmembers = 0;
+	for (kind = DEV_MGMT; kind <= DEV_OSS; kind++) {
+		for (i = 1; i <= count[kind]; i++) {
+			struct dev_member *m = &c->members[c->nmembers++];
+
+			m->kind = kind;
+			snprintf(m->name, sizeof(m->name), "%s%u", kind_names[kind], i);
+		}
+	}
+}
+
+int dev_create(struct dev_cluster *c, const struct dev_spec *spec)
+{
+	uint8_t fsid[16];
+	unsigned int i;
+	int status;
+
+	name_members(c, spec);
+	status = make_directory(c);
+	if (!status)
+		status = choose_ports(c, spec);
+	if (!status && weft_uuid_random(fsid))
+		status = weft_say(WEFT_EXIT_FAILED, "the system has no random numbers");
+	if (!status && spec->secret)
+		status = write_secret(c);
+	for (i = 0; i < c->nmembers && !status; i++) {
+		status = write_member(c, &c->members[i], spec);
+		if (!status)
+			status = format_member(c, &c->members[i], spec, fsid);
+	}
+	return status ? status : write_tools_conf(c, spec->secret);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path) ? -errno : 0;
+}
+
+int dev_destroy(const struct dev_cluster *c)
+{
+	if (nftw(c->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
+		return weft_say(WEFT_EXIT_FAILED, "%s: cannot be removed", c->dir);
+	return 0;
+}

@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * weft status, df and the lists: one request to management, shown as a table or as JSON.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/target.h"
+#include "common/uuid.h"
+#include "proto/map.h"
+#include "tools/weft/weft.h"
+
+/* ---- asking */
+
+static int ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep)
+{
+	Weft__StatusRequest s = WEFT__STATUS_REQUEST__INIT;
+	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
+	int status;
+
+	q.op_case = WEFT__ADMIN_REQUEST__OP_STATUS;
+	q.status = &s;
+	status = weft_ask(cmd, &q, rep);
+	if (status || (*rep)->op_case == WEFT__ADMIN_REPLY__OP_STATUS)
+		return status;
+	weft__admin_reply__free_unpacked(*rep, NULL);
+	return weft_say(WEFT_EXIT_FAILED, "management's answer is not a status");
+}
+
+static int ask_listing(const struct weft_cmd *cmd, bool clients, Weft__AdminReply **rep)
+{
+	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
+	Weft__ListRequest l = WEFT__LIST_REQUEST__INIT;
+	int status;
+
+	l.clients = clients;
+	q.op_case = WEFT__ADMIN_REQUEST__OP_LIST;
+	q.list = &l;
+	status = weft_ask(cmd, &q, rep);
+	if (status || (*rep)->op_case == WEFT__ADMIN_REPLY__OP_LISTING)
+		return status;
+	weft__admin_reply__free_unpacked(*rep, NULL);
+	return weft_say(WEFT_EXIT_FAILED, "management's answer is not a list");
+}
+
+/* ---- finding things in a listing; ids are searched, not trusted */
+
+static const Weft__Node *node_of(const Weft__Listing *l, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_nodes; i++)
+		if (l->nodes[i]->id == id)
+			return l->nodes[i];
+	return NULL;
+}
+
+static const Weft__Target *target_of(const Weft__Listing *l, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_targets; i++)
+		if (l->targets[i]->id == id)
+			return l->targets[i];
+	return NULL;
+}
+
+static const Weft__TargetUsage *usage_of(const Weft__Listing *l, uint32_t target)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_usage; i++)
+		if (l->usage[i]->target == target)
+			return l->usage[i];
+	return NULL;
+}
+
+static uint32_t group_of(const Weft__Listing *l, uint32_t target)
+{
+	size_t i, j;
+
+	for (i = 0; i < l->n_groups; i++)
+		for (j = 0; j < l->groups[i]->n_members; j++)
+			if (l->groups[i]->members[j]->target == target)
+				return l->groups[i]->id;
+	return 0;
+}
+
+static const char *pool_name(const Weft__Listing *l, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_pools; i++)
+		if (l->pools[i]->id == id)
+			return l->pools[i]->name;
+	return "-";
+}
+
+static const char *state_name(bool up)
+{
+	return up ? "up" : "down";
+}
+
+static json_t *uuid_json(const ProtobufCBinaryData *b)
+{
+	char text[WEFT_UUID_STR];
+
+	return b->len == 16 ? json_string(weft_uuid_format(b->data, text)) : json_null();
+}
+
+static int print_rows(const struct weft_cmd *cmd, json_t *rows, const struct weft_column *columns)
+{
+	int ret = weft_report_rows(rows, columns, cmd->json);
+
+	json_decref(rows);
+	return ret ? weft_say(WEFT_EXIT_FAILED, "cannot write: %s", strerror(-ret)) : 0;
+}
+
+/* ---- nodes */
+
+static json_t *rails_json(const Weft__Node *n)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char host[INET6_ADDRSTRLEN], text[128];
+	json_t *a = json_array();
+	size_t i;
+
+	for (i = 0; i < n->n_rails; i++) {
+		const Weft__Rail *r = n->rails[i];
+
+		if (r->addr.len != 16)
+			continue;
+		if (!memcmp(r->addr.data, mapped, sizeof(mapped)))
+			snprintf(text, sizeof(text), "%s:%u",
+				 inet_ntop(AF_INET, r->addr.data + 12, host, sizeof(host)),
+				 r->port);
+		else
+			snprintf(text, sizeof(text), "[%s]:%u",
+				 inet_ntop(AF_INET6, r->addr.data, host, sizeof(host)), r->port);
+		json_array_append_new(a, json_string(text));
+	}
+	return a;
+}
+
+int weft_cmd_node_list(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column columns[] = {
+		{ "id", "ID", 0 },	   { "name", "NAME", 0 },
+		{ "state", "STATE", 0 },   { "addresses", "ADDRESSES", 0 },
+		{ "domain", "DOMAIN", 0 }, { "silent_ms", "SILENT-MS", 0 },
+		{ NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	json_t *rows, *row;
+	size_t i;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_listing(cmd, false, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	for (i = 0; i < rep->listing->n_nodes; i++) {
+		const Weft__Node *n = rep->listing->nodes[i];
+
+		row = json_pack("{s:I, s:s, s:s, s:s, s:o, s:o}", "id", (json_int_t)n->id, "name",
+				n->name, "state", state_name(n->up), "domain", n->domain,
+				"addresses", rails_json(n), "uuid", uuid_json(&n->uuid));
+		if (row && i < rep->listing->n_silent_ms)
+			json_object_set_new(row, "silent_ms",
+					    json_integer(rep->listing->silent_ms[i]));
+		json_array_append_new(rows, row);
+	}
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, columns);
+}
+
+/* ---- targets */
+
+static json_t *target_json(const Weft__Listing *l, const Weft__Target *t)
+{
+	const Weft__TargetUsage *u = usage_of(l, t->id);
+	const Weft__Node *n = node_of(l, t->node);
+	uint32_t group = group_of(l, t->id);
+	json_t *row;
+
+	row = json_pack("{s:I, s:s, s:s, s:s, s:I, s:o}", "id", (json_int_t)t->id, "type",
+			weft_target_kind_name(t->kind), "state", state_name(t->up), "node",
+			n ? n->name : "-", "capacity", (json_int_t)t->capacity, "uuid",
+			uuid_json(&t->uuid));
+	if (row && t->pool)
+		json_object_set_new(row, "pool", json_string(pool_name(l, t->pool)));
+	if (row && group)
+		json_object_set_new(row, "group", json_integer(group));
+	if (row && u) {
+		json_object_set_new(row, "used", json_integer(u->bytes_used));
+		if (t->kind == WEFT_MDT)
+			json_object_set_new(row, "inodes", json_integer(u->inodes_used));
+	}
+	return row;
+}
+
+int weft_cmd_target_list(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column columns[] = {
+		{ "id", "ID", 0 },
+		{ "type", "TYPE", 0 },
+		{ "state", "STATE", 0 },
+		{ "node", "NODE", 0 },
+		{ "group", "GROUP", 0 },
+		{ "pool", "POOL", 0 },
+		{ "capacity", "CAPACITY", WEFT_AS_BYTES },
+		{ "used", "USED", WEFT_AS_BYTES },
+		{ "inodes", "INODES", 0 },
+		{ "uuid", "UUID", 0 },
+		{ NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	json_t *rows;
+	size_t i;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_listing(cmd, false, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	for (i = 0; i < rep->listing->n_targets; i++)
+		json_array_append_new(rows, target_json(rep->listing, rep->listing->targets[i]));
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, columns);
+}
+
+/* ---- groups */
+
+static const char *member_state(uint32_t state)
+{
+	static const char *const names[] = { "offline", "in-sync", "syncing", "last" };
+
+	return state < 4 ? names[state] : "?";
+}
+
+/* Members as "target:state@node". */
+static json_t *members_json(const Weft__Listing *l, const Weft__Group *g)
+{
+	json_t *a = json_array();
+	char text[160];
+	size_t i;
+
+	for (i = 0; i < g->n_members; i++) {
+		const Weft__Target *t = target_of(l, g->members[i]->target);
+		const Weft__Node *n = t ? node_of(l, t->node) : NULL;
+
+		snprintf(text, sizeof(text), "%u:%s@%s", g->members[i]->target,
+			 member_state(g->members[i]->state), n ? n->name : "?");
+		json_array_append_new(a, json_string(text));
+	}
+	return a;
+}
+
+int weft_cmd_group_list(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column columns[] = {
+		{ "id", "ID", 0 },	   { "type", "TYPE", 0 },
+		{ "epoch", "EPOCH", 0 },   { "members", "MEMBERS", 0 },
+		{ "shards", "SHARDS", 0 }, { NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	json_t *rows, *row;
+	size_t i;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_listing(cmd, false, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	for (i = 0; i < rep->listing->n_groups; i++) {
+		const Weft__Group *g = rep->listing->groups[i];
+
+		row = json_pack("{s:I, s:s, s:I, s:o}", "id", (json_int_t)g->id, "type",
+				weft_target_kind_name(g->kind), "epoch", (json_int_t)g->epoch,
+				"members", members_json(rep->listing, g));
+		if (row && g->kind == WEFT_MDT && i < rep->listing->n_group_shards)
+			json_object_set_new(row, "shards",
+					    json_integer(rep->listing->group_shards[i]));
+		json_array_append_new(rows, row);
+	}
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, columns);
+}
+
+/* ---- pools */
+
+int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column columns[] = {
+		{ "id", "ID", 0 },
+		{ "name", "NAME", 0 },
+		{ "redundancy", "REDUNDANCY", 0 },
+		{ "chunk_size", "CHUNK", WEFT_AS_BYTES },
+		{ "groups", "GROUPS", 0 },
+		{ NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	json_t *rows, *groups;
+	char redundancy[32];
+	size_t i, j;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_listing(cmd, false, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	for (i = 0; i < rep->listing->n_pools; i++) {
+		const Weft__Pool *p = rep->listing->pools[i];
+
+		groups = json_array();
+		for (j = 0; j < p->n_groups; j++)
+			json_array_append_new(groups, json_integer(p->groups[j]));
+		if (p->redundancy == WEFT_EC)
+			snprintf(redundancy, sizeof(redundancy), "ec %u+%u", p->k, p->m);
+		else
+			snprintf(redundancy, sizeof(redundancy), "replica %u", p->k);
+		json_array_append_new(rows, json_pack("{s:I, s:s, s:s, s:I, s:o}", "id",
+						      (json_int_t)p->id, "name", p->name,
+						      "redundancy", redundancy, "chunk_size",
+						      (json_int_t)1 << (p->chunk_shift & 31),
+						      "groups", groups));
+	}
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, columns);
+}
+
+/* ---- clients */
+
+int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column columns[] = {
+		{ "session", "SESSION", 0 },
+		{ "host", "HOST", 0 },
+		{ NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	json_t *rows;
+	size_t i;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_listing(cmd, true, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	for (i = 0; i < rep->listing->n_clients; i++)
+		json_array_append_new(rows, json_pack("{s:I, s:s}", "session",
+						      (json_int_t)rep->listing->clients[i]->session,
+						      "host", rep->listing->clients[i]->host));
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, columns);
+}
+
+/* ---- space */
+
+/* Sums up the targets of a pool (0: metadata). */
+static json_t *df_row(const Weft__Listing *l, uint32_t pool, const char *name)
+{
+	uint64_t total = 0, used = 0, inodes = 0, inodes_used = 0;
+	unsigned int silent = 0;
+	size_t i;
+	json_t *row;
+
+	for (i = 0; i < l->n_targets; i++) {
+		const Weft__Target *t = l->targets[i];
+		const Weft__TargetUsage *u = usage_of(l, t->id);
+
+		if (pool ? t->pool != pool : t->kind != WEFT_MDT || !group_of(l, t->id))
+			continue;
+		silent += !u;
+		if (!u)
+			continue;
+		total += u->bytes_total;
+		used += u->bytes_used;
+		inodes += u->inodes_total;
+		inodes_used += u->inodes_used;
+	}
+	row = json_pack("{s:s, s:I, s:I, s:I, s:I}", "pool", name, "size", (json_int_t)total,
+			"used", (json_int_t)used, "available",
+			(json_int_t)(total > used ? total - used : 0), "not_reported",
+			(json_int_t)silent);
+	if (row && !pool) {
+		json_object_set_new(row, "inodes", json_integer(inodes));
+		json_object_set_new(row, "inodes_used", json_integer(inodes_used));
+	}
+	return row;
+}
+
+int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column columns[] = {
+		{ "pool", "POOL", 0 },
+		{ "size", "SIZE", WEFT_AS_BYTES },
+		{ "used", "USED", WEFT_AS_BYTES },
+		{ "available", "AVAILABLE", WEFT_AS_BYTES },
+		{ "inodes", "INODES", 0 },
+		{ "inodes_used", "INODES-USED", 0 },
+		{ "not_reported", "NOT-REPORTED", 0 },
+		{ NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	json_t *rows;
+	size_t i;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_listing(cmd, false, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	for (i = 0; i < rep->listing->n_pools; i++)
+		json_array_append_new(rows, df_row(rep->listing, rep->listing->pools[i]->id,
+						   rep->listing->pools[i]->name));
+	json_array_append_new(rows, df_row(rep->listing, 0, "(metadata)"));
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, columns);
+}
+
+/* ---- status */
+
+static const char *health(const Weft__Status *s)
+{
+	if (!s->active)
+		return "not laid out yet (weft fs create)";
+	if (s->root_pending)
+		return "waiting for the metadata server to make the root directory";
+	if (s->nodes_up < s->nodes || s->targets_up < s->targets)
+		return "degraded: servers are down";
+	return "ok";
+}
+
+int weft_cmd_status(struct weft_cmd *cmd, int argc, char **argv)
+{
+	static const struct weft_column lines[] = {
+		{ "name", "file system", 0 },
+		{ "fsid", "id", 0 },
+		{ "health", "health", 0 },
+		{ "epoch", "map epoch", 0 },
+		{ "leader", "management", 0 },
+		{ "nodes_up", "servers up", 0 },
+		{ "nodes", "servers", 0 },
+		{ "targets_up", "targets up", 0 },
+		{ "targets", "targets", 0 },
+		{ "groups", "groups", 0 },
+		{ "shards", "virtual shards", 0 },
+		{ "sessions", "mounts so far", 0 },
+		{ "bytes_total", "size", WEFT_AS_BYTES },
+		{ "bytes_used", "used", WEFT_AS_BYTES },
+		{ "inodes_used", "inodes", 0 },
+		{ NULL, NULL, 0 },
+	};
+	Weft__AdminReply *rep;
+	const Weft__Status *s;
+	json_t *o;
+	bool ok;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = ask_status(cmd, &rep);
+	if (status)
+		return status;
+	s = rep->status;
+	ok = !strcmp(health(s), "ok");
+	o = json_pack("{s:s, s:o, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, "
+		      "s:I, s:I, s:I, s:I, s:I}",
+		      "name", s->name, "fsid", uuid_json(&s->fsid), "health", health(s), "epoch",
+		      (json_int_t)s->epoch, "leader", s->leader, "nodes", (json_int_t)s->nodes,
+		      "nodes_up", (json_int_t)s->nodes_up, "targets", (json_int_t)s->targets,
+		      "targets_up", (json_int_t)s->targets_up, "groups", (json_int_t)s->groups,
+		      "shards", (json_int_t)s->shards, "sessions", (json_int_t)s->sessions,
+		      "active", s->active, "root_pending", s->root_pending, "lease_ms",
+		      (json_int_t)s->lease_ms, "raft_index", (json_int_t)s->raft_index,
+		      "bytes_total", (json_int_t)s->bytes_total, "bytes_used",
+		      (json_int_t)s->bytes_used, "inodes_total", (json_int_t)s->inodes_total,
+		      "inodes_used", (json_int_t)s->inodes_used);
+	weft__admin_reply__free_unpacked(rep, NULL);
+	status = o && !weft_report_object(o, lines, cmd->json) ?
+		0 :
+		weft_say(WEFT_EXIT_FAILED, "status cannot be shown");
+	json_decref(o);
+	return status ? status : ok ? WEFT_EXIT_OK : WEFT_EXIT_FAILED;
+}
