@@ -37,6 +37,7 @@ struct weft_fs;
 struct weft_link;
 struct weft_peer;
 struct weft_session;
+struct weft_slots;
 
 #define WEFT_ELAYOUT EREMCHG
 
@@ -83,8 +84,8 @@ struct weft_rpc {
 	u16 opcode;
 	u16 route; /* enum weft_route */
 	u32 flags; /* WEFT_RPC_F_* */
-	u64 ino;
 	u32 group;
+	u64 ino;
 	u64 id;
 	pid_t pid;
 	ktime_t start;
@@ -98,43 +99,45 @@ struct weft_rpc {
 	/* private: state */
 	enum weft_rpc_place place;
 	bool detached;	/* its caller was killed: it only ends properly */
-	bool ambiguous; /* was sent once and lost: may have been carried out */
-	bool has_slot;
-	bool sent_all; /* set by the transport: all of it is with the network stack */
+	bool ambiguous; /* was sent and lost: may have been carried out */
+	bool sent_all;	/* set by the transport: all of it is with the network stack */
 	u8 crc_tries;
-	u16 replays;
-	u32 slot, slot_seq;
+	u32 replays;
+	u32 out_crc;
 	u32 delay_ms;
-	u64 want_epoch;
+	u32 generation; /* of @session when it was sent */
+	u32 slot, slot_seq;
+	struct weft_slots *slots; /* where it has a slot */
 	struct weft_peer *peer;
 	struct weft_link *link;
 	struct weft_session *session;
-	struct list_head node;	   /* the list that @place names */
-	struct list_head xmit;	   /* the transport's send list, protected by the transport */
+	u64 epoch;		   /* of the map it was routed by */
+	u64 want_epoch;		   /* of the map it waits for */
+	u64 sent_at;		   /* boot time in ns when it was first sent */
+	struct list_head node;	   /* in the list that @place names */
 	struct list_head all_node; /* fs->all */
+	struct list_head xmit;	   /* the transport's send list, protected by the transport */
 	struct delayed_work retry;
 	struct work_struct done_work;
 	struct completion finished;
 	void *bulk_copy; /* of a detached request's @out */
 	struct kvec copy_vec;
-	ktime_t sent_at;
 };
 
 /* How a request finds its server. */
 enum weft_route {
 	WEFT_ROUTE_NONE,
-	WEFT_ROUTE_INO,	   /* metadata group of an inode */
-	WEFT_ROUTE_GROUP,  /* this group, metadata or data */
-	WEFT_ROUTE_MGMT,   /* management's leader */
-	WEFT_ROUTE_LINK,   /* this very connection (handshake, ping) */
+	WEFT_ROUTE_INO,	  /* metadata group of an inode */
+	WEFT_ROUTE_GROUP, /* this group, metadata or data */
+	WEFT_ROUTE_MGMT,  /* management's leader */
+	WEFT_ROUTE_LINK,  /* this very connection (handshake, ping) */
 };
 
-#define WEFT_RPC_F_SESSION 0x0001  /* works on a session that is not open */
-#define WEFT_RPC_F_SLOT 0x0002	   /* modifies: needs a slot */
-#define WEFT_RPC_F_ASYNC 0x0004	   /* @done is called */
-#define WEFT_RPC_F_POOL 0x0008	   /* the message is in the preallocated space */
-#define WEFT_RPC_F_URGENT 0x0010   /* goes first: keepalive, handshake */
-#define WEFT_RPC_F_ONCE 0x0020	   /* fails with the connection instead of being sent again */
+#define WEFT_RPC_F_SESSION 0x0001 /* works on a session that is not open */
+#define WEFT_RPC_F_SLOT 0x0002	  /* modifies: needs a slot */
+#define WEFT_RPC_F_ASYNC 0x0004	  /* @done is called */
+#define WEFT_RPC_F_URGENT 0x0008  /* goes first: keepalive, handshake */
+#define WEFT_RPC_F_ONCE 0x0010	  /* fails with the connection instead of being sent again */
 
 /**
  * weft_rpc_alloc() - make a request
