@@ -19,6 +19,8 @@ static struct weft_env_ops ops;
 static enum weft_io_op fail_op;
 static unsigned int fail_countdown, failures;
 static int fail_err;
+static bool holding;
+static struct weft_io *held;
 
 void (*bed_on_submit)(struct weft_io *io);
 
@@ -42,6 +44,12 @@ static void submit(struct weft_disk *d, struct weft_io *io)
 {
 	struct failing *f;
 
+	if (holding && io->op == WEFT_IO_READ) {
+		io->disk = d;
+		io->next = held;
+		held = io;
+		return;
+	}
 	if (bed_on_submit)
 		bed_on_submit(io);
 	if (fail_countdown && io->op == fail_op && !--fail_countdown) {
@@ -64,6 +72,20 @@ unsigned int bed_fail_disk(enum weft_io_op op, unsigned int n, int err)
 	fail_err = err;
 	failures = 0;
 	return had;
+}
+
+void bed_hold_reads(bool hold)
+{
+	struct weft_io *io = held, *next;
+
+	holding = hold;
+	if (hold)
+		return;
+	held = NULL;
+	for (; io; io = next) {
+		next = io->next;
+		real_ops->disk_submit(io->disk, io);
+	}
 }
 
 static void must(bool ok, const char *what)

@@ -50,6 +50,9 @@ void bed_reopen(struct oss_bed *bed);
  */
 unsigned int bed_fail_disk(enum weft_io_op op, unsigned int n, int err);
 
+/* Disk reads wait (true), or those that waited go on (false). */
+void bed_hold_reads(bool hold);
+
 /* Run the loop until *done is not 0. */
 void bed_wait(struct oss_bed *bed, const int *done);
 

@@ -227,6 +227,59 @@ static void test_concurrent(void)
 	bed_fini(&bed);
 }
 
+/*
+ * A read that takes long sees the bytes of its beginning, although they are overwritten meanwhile;
+ * a write that needs the blocks it pins waits for it.
+ */
+static void test_long_read(void)
+{
+	static struct many r, w;
+	struct oss_bed bed;
+	int rleft = 1, rdone = 0, wleft = 1, wdone = 0;
+	uint32_t v;
+
+	bed_init(&bed, 4 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	fill(buf, OSS_SEG, 0);
+	memcpy(model[0][0], buf, OSS_SEG);
+	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, buf, OSS_SEG), 0);
+	memset(&r, 0, sizeof(r));
+	r.op = (struct oss_op){ .kind = OSS_READ, .ino = 1, .len = OSS_SEG, .bulk = &r.sg,
+				.done = many_done };
+	r.env = w.env = bed.env;
+	r.left = &rleft;
+	r.done = &rdone;
+	bed_hold_reads(true);
+	oss_store_submit(bed.store, &r.op);
+	for (v = 1; v < 3; v++) {
+		fill(buf, OSS_SEG, v);
+		CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, buf, OSS_SEG), 0);
+	}
+	memset(&w.op, 0, sizeof(w.op));
+	fill(buf, 2 * OSS_SEG, 9);
+	CU_ASSERT_EQUAL_FATAL(weft_sg_alloc(&w.sg, bed.pool, 2 * OSS_SEG), 0);
+	weft_sg_write(&w.sg, 0, buf, 2 * OSS_SEG);
+	w.op = (struct oss_op){ .kind = OSS_WRITE, .ino = 2, .len = 2 * OSS_SEG, .bulk = &w.sg,
+				.done = many_done };
+	w.left = &wleft;
+	w.done = &wdone;
+	oss_store_submit(bed.store, &w.op);
+	bed_turn(&bed);
+	CU_ASSERT_EQUAL(wdone, 0);
+	bed_hold_reads(false);
+	bed_wait(&bed, &rdone);
+	CU_ASSERT_EQUAL(r.err, 0);
+	CU_ASSERT_EQUAL(weft_sg_read(&r.sg, 0, got, OSS_SEG), OSS_SEG);
+	CU_ASSERT_EQUAL(memcmp(got, model[0][0], OSS_SEG), 0);
+	bed_wait(&bed, &wdone);
+	CU_ASSERT_EQUAL(w.err, 0);
+	weft_sg_fini(&r.sg);
+	weft_sg_fini(&w.sg);
+	CU_ASSERT_EQUAL(bed_read(&bed, 2, 0, 0, got, 2 * OSS_SEG, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf, 2 * OSS_SEG), 0);
+	bed_fini(&bed);
+}
+
 /* --- full */
 
 static void test_full(void)
@@ -386,6 +439,7 @@ int main(void)
 	s = CU_add_suite("oss/store", NULL, NULL);
 	CU_add_test(s, "model", test_model);
 	CU_add_test(s, "concurrent writes", test_concurrent);
+	CU_add_test(s, "long read", test_long_read);
 	CU_add_test(s, "full target", test_full);
 	CU_add_test(s, "damaged block", test_damaged_block);
 	CU_add_test(s, "damaged record", test_damaged_record);
