@@ -20,6 +20,7 @@ static enum weft_io_op fail_op;
 static unsigned int fail_countdown, failures;
 static int fail_err;
 static bool holding;
+static unsigned int *memory, memory_left;
 static struct weft_io *held;
 
 void (*bed_on_submit)(struct weft_io *io);
@@ -72,6 +73,13 @@ unsigned int bed_fail_disk(enum weft_io_op op, unsigned int n, int err)
 	fail_err = err;
 	failures = 0;
 	return had;
+}
+
+void bed_fail_memory(unsigned int *countdown, unsigned int n)
+{
+	memory = n ? countdown : NULL;
+	memory_left = n;
+	*countdown = 0;
 }
 
 void bed_hold_reads(bool hold)
@@ -216,8 +224,14 @@ static int run(struct oss_bed *bed, struct wait *w)
 {
 	w->env = bed->env;
 	w->op.done = waited;
+	if (memory)
+		*memory = memory_left;
 	oss_store_submit(bed->store, &w->op);
 	bed_wait(bed, &w->done);
+	if (memory) {
+		memory_left = *memory;
+		*memory = 0;
+	}
 	return w->err;
 }
 

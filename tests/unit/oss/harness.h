@@ -50,6 +50,12 @@ void bed_reopen(struct oss_bed *bed);
  */
 unsigned int bed_fail_disk(enum weft_io_op op, unsigned int n, int err);
 
+/*
+ * While an operation of the store runs (not while the bed works) *@countdown is @n, and what is
+ * left of it afterwards is kept for the next operation; NULL or 0: no more.
+ */
+void bed_fail_memory(unsigned int *countdown, unsigned int n);
+
 /* Disk reads wait (true), or those that waited go on (false). */
 void bed_hold_reads(bool hold);
 
