@@ -19,6 +19,7 @@
 
 #include "common/client/impl.h"
 #include "common/status.h"
+#include "proto/data.h"
 
 #define PIECE_MAX (1u << 20)
 #define LAYOUT_TRIES 8
@@ -435,12 +436,13 @@ ssize_t weft_file_write(struct weft_file *f, const void *mem, size_t len, uint64
 			ret = write_chunks(f, mem, len, off);
 			return ret ? ret : (ssize_t)len;
 		}
-		if (off + len <= le32_to_cpu(f->attr.layout.inline_max))
+		if (off + len <= le32_to_cpu(f->attr.layout.inline_max)) {
 			ret = write_meta(f, WEFT_OP_WRITE_INLINE, 0, off, mem, len);
-		else
+			if (!ret)
+				return len;
+		} else {
 			ret = spill(f);
-		if (!ret && is_inline(f))
-			return len;
+		}
 		if (ret && ret != WEFT_S_LAYOUT)
 			return ret;
 		ret = ret ? refresh(f) : 0;
