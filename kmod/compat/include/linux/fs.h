@@ -69,4 +69,38 @@ static inline struct timespec64 inode_set_mtime_to_ts(struct inode *inode, struc
 #define filemap_splice_read generic_file_splice_read
 #endif
 
+/*
+ * Operations whose prototype changed: WEFT_WRAP_x(f) makes what WEFT_OP_x(f) puts into the table,
+ * on older kernels a wrapper around f.
+ */
+#ifdef WEFT_COMPAT_UPDATE_TIME_TIMESPEC
+#define WEFT_OP_UPDATE_TIME(f) f##_timespec
+#define WEFT_WRAP_UPDATE_TIME(f) \
+	static inline int f##_timespec(struct inode *inode, struct timespec64 *now, int flags) \
+	{ \
+		return f(inode, flags); \
+	}
+#else
+#define WEFT_OP_UPDATE_TIME(f) f
+#define WEFT_WRAP_UPDATE_TIME(f)
+#endif
+
+#ifdef WEFT_COMPAT_MKDIR_STATUS
+#define WEFT_OP_MKDIR(f) f##_status
+#define WEFT_WRAP_MKDIR(f) \
+	static int f##_status(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, \
+			      umode_t mode) \
+	{ \
+		struct dentry *res = f(idmap, dir, dentry, mode); \
+\
+		if (IS_ERR(res)) \
+			return PTR_ERR(res); \
+		dput(res); \
+		return 0; \
+	}
+#else
+#define WEFT_OP_MKDIR(f) f
+#define WEFT_WRAP_MKDIR(f)
+#endif
+
 #endif

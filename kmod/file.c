@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Operations of regular files.
+ *
+ * Reads and writes go through the page cache, or around it with O_DIRECT for files in chunks.
+ * Under the SOLE lease close(2) does not wait, but starts writing chunks back. Without it data is
+ * close-to-open: close(2) makes everything durable and known, open(2) drops what others changed.
+ * fsync(2) is that in any case. Locks (fcntl, flock, OFD) are the VFS's, among the processes of
+ * this client.
+ *
+ * Errors of writeback reach fsync, close, and the writes themselves after ENOSPC (write through).
+ *
+ * Protection: i_rwsem for writers; invalidate_lock keeps faults from what is being cut.
+ */
+#include <linux/mm.h>
+#include "internal.h"
+
+/**
+ * weft_data_revalidate() - drop page cache that others have made stale
+ * @inode: the file
+ *
+ * Return: 0 or the error of writing our own dirty pages first.
+ */
+int weft_data_revalidate(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	int ret = 0;
+
+	if (!test_and_clear_bit(WEFT_I_DATA_STALE, &wi->flags))
+		return 0;
+	if (inode->i_mapping->nrpages) {
+		ret = filemap_write_and_wait(inode->i_mapping);
+		invalidate_inode_pages2(inode->i_mapping);
+	}
+	return ret;
+}
+
+static ssize_t weft_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	ret = weft_io_check(inode);
+	if (!ret)
+		ret = weft_data_revalidate(inode);
+	if (ret)
+		return ret;
+	if ((iocb->ki_flags & IOCB_DIRECT) && !weft_is_inline(WEFT_I(inode)))
+		return weft_direct_read(iocb, to);
+	return filemap_read(iocb, to, 0);
+}
+
+/* Before a write, i_rwsem held. Return: bytes to write, or an error. */
+static ssize_t weft_write_prepare(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct weft_inode *wi = WEFT_I(inode);
+	ssize_t count;
+	int ret;
+
+	ret = weft_io_check(inode);
+	if (!ret && (iocb->ki_flags & IOCB_APPEND) && !weft_attr_valid(inode))
+		ret = weft_attr_fetch(inode);
+	if (!ret)
+		ret = weft_data_revalidate(inode);
+	if (ret)
+		return ret;
+	count = generic_write_checks(iocb, from);
+	if (count <= 0)
+		return count;
+	ret = file_modified(iocb->ki_filp);
+	if (!ret && weft_is_inline(wi) &&
+	    iocb->ki_pos + count > le32_to_cpu(wi->layout.inline_max))
+		ret = weft_spill(inode);
+	return ret ?: count;
+}
+
+/* After ENOSPC: write(2) itself tells. */
+static ssize_t weft_write_through(struct inode *inode, loff_t end, ssize_t written)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	int ret;
+
+	clear_bit(WEFT_I_SYNC, &wi->flags);
+	ret = filemap_write_and_wait_range(inode->i_mapping, end - written, end - 1);
+	if (ret)
+		set_bit(WEFT_I_SYNC, &wi->flags);
+	return ret ?: written;
+}
+
+static ssize_t weft_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct weft_inode *wi = WEFT_I(inode);
+	bool direct = iocb->ki_flags & IOCB_DIRECT;
+	ssize_t ret;
+
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	ret = weft_write_prepare(iocb, from);
+	if (ret <= 0)
+		goto out_unlock;
+	if (direct && !weft_is_inline(wi))
+		ret = weft_direct_write(iocb, from);
+	else
+		ret = weft_buffered_write(iocb, from);
+out_unlock:
+	inode_unlock(inode);
+	if (ret <= 0)
+		return ret;
+	if (test_bit(WEFT_I_SYNC, &wi->flags) || (direct && weft_is_inline(wi)))
+		ret = weft_write_through(inode, iocb->ki_pos, ret);
+	return ret > 0 ? generic_write_sync(iocb, ret) : ret;
+}
+
+static vm_fault_t weft_page_mkwrite(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct folio *folio = page_folio(vmf->page);
+	vm_fault_t ret = VM_FAULT_LOCKED;
+
+	if (weft_io_check(inode))
+		return VM_FAULT_SIGBUS;
+	sb_start_pagefault(inode->i_sb);
+	file_update_time(vmf->vma->vm_file);
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	folio_lock(folio);
+	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {
+		folio_unlock(folio);
+		ret = VM_FAULT_NOPAGE;
+	} else {
+		folio_mark_dirty(folio);
+		folio_wait_stable(folio);
+	}
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	sb_end_pagefault(inode->i_sb);
+	return ret;
+}
+
+static const struct vm_operations_struct weft_vm_ops = {
+	.fault = filemap_fault,
+	.map_pages = filemap_map_pages,
+	.page_mkwrite = weft_page_mkwrite,
+};
+
+static int weft_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct inode *inode = file_inode(file);
+	int ret;
+
+	ret = weft_io_check(inode);
+	if (!ret)
+		ret = weft_data_revalidate(inode);
+	if (ret)
+		return ret;
+	file_accessed(file);
+	vma->vm_ops = &weft_vm_ops;
+	return 0;
+}
+
+static int weft_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct inode *inode = file_inode(file);
+	int ret = weft_flush_inode(inode);
+	int err = file_check_and_advance_wb_err(file);
+
+	return ret == -EINTR ? ret : err ?: ret;
+}
+
+/* The last use of a registration, with all its data in one request, takes it back. */
+static void weft_flush_last(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct weft_inode *wi = WEFT_I(inode);
+
+	if (weft_is_inline(wi) && wi->registered && wi->open_count == 1 &&
+	    file_count(file) == 1 && mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY))
+		set_bit(WEFT_I_CLOSE_NEXT, &wi->flags);
+}
+
+static int weft_flush(struct file *file, fl_owner_t id)
+{
+	struct inode *inode = file_inode(file);
+	int ret = 0;
+
+	if (!(file->f_mode & FMODE_WRITE))
+		return 0;
+	if (weft_stamp(weft_isb(inode), inode->i_ino)) {
+		if (!weft_is_inline(WEFT_I(inode)))
+			filemap_flush(inode->i_mapping);
+	} else {
+		weft_flush_last(file);
+		ret = weft_flush_inode(inode);
+		clear_bit(WEFT_I_CLOSE_NEXT, &WEFT_I(inode)->flags);
+	}
+	return ret ?: errseq_check(&inode->i_mapping->wb_err, READ_ONCE(file->f_wb_err));
+}
+
+const struct file_operations weft_file_fops = {
+	.open = weft_open,
+	.release = weft_release,
+	.flush = weft_flush,
+	.read_iter = weft_read_iter,
+	.write_iter = weft_write_iter,
+	.mmap = weft_mmap,
+	.fsync = weft_fsync,
+	.llseek = weft_llseek,
+	.fallocate = weft_fallocate,
+	.splice_read = filemap_splice_read,
+	.splice_write = iter_file_splice_write,
+	.setlease = simple_nosetlease,
+};

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What happens when leases come and go.
+ *
+ * A lease that is lost: from now on weft_stamp() is 0 for the group and every stamp given out
+ * before is worthless, so names and attributes are asked for again. Then open files are registered
+ * and dirty data of the group is written back; after that the lower half gives the lease up and
+ * the other client may go on. An open that began before sees either the lease (then it is in the
+ * list that is registered here) or its absence (then it registers by itself).
+ *
+ * Writing back may fail as any writeback may: the error is kept for fsync and close.
+ *
+ * Protection: wsb->flush_lock keeps unmount from tearing inodes down meanwhile.
+ */
+#include "internal.h"
+
+/**
+ * weft_stamp() - may what is known of an inode's group be trusted, and since when
+ * @wsb: the mount
+ * @ino: an inode of the group
+ *
+ * Return: 0 without the SOLE lease; else the present generation of leases.
+ * Context: any, lockless.
+ */
+u64 weft_stamp(struct weft_sb *wsb, u64 ino)
+{
+	u64 gen = atomic64_read(&wsb->lease_gen);
+
+	smp_rmb(); /* generation before lease: see weft_lease_lost() */
+	return weft_fs_lease(wsb->fs, ino) == WEFT_LEASE_SOLE ? gen : 0;
+}
+
+/* The next inode of the group behind @prev, whose reference is dropped. */
+static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u32 group)
+{
+	struct super_block *sb = wsb->sb;
+	struct inode *inode, *found = NULL;
+
+	spin_lock(&sb->s_inode_list_lock);
+	inode = prev ? list_next_entry(prev, i_sb_list) :
+		       list_first_entry(&sb->s_inodes, struct inode, i_sb_list);
+	list_for_each_entry_from(inode, &sb->s_inodes, i_sb_list) {
+		if (!S_ISREG(inode->i_mode) || weft_fs_group(wsb->fs, inode->i_ino) != group)
+			continue;
+		if (!weft_needs_flush(inode))
+			continue;
+		found = igrab(inode);
+		if (found)
+			break;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(prev);
+	return found;
+}
+
+static void weft_flush_group(struct weft_sb *wsb, u32 group)
+{
+	struct inode *inode = NULL;
+
+	while ((inode = weft_next_inode(wsb, inode, group)))
+		weft_flush_inode(inode);
+}
+
+static void weft_lease_lost(void *priv, u32 group, struct weft_reclaim *r)
+{
+	struct weft_sb *wsb = priv;
+
+	/* The lease is gone already: whoever reads the new generation finds none. */
+	atomic64_inc_return(&wsb->lease_gen);
+	mutex_lock(&wsb->flush_lock);
+	if (!wsb->dying && !weft_reclaim_all(wsb, group, r))
+		weft_flush_group(wsb, group);
+	mutex_unlock(&wsb->flush_lock);
+}
+
+static void weft_lease_granted(void *priv, u32 group)
+{
+	struct weft_sb *wsb = priv;
+
+	atomic64_inc(&wsb->lease_gen);
+}
+
+static void weft_reclaim_group(void *priv, u32 group, struct weft_reclaim *r)
+{
+	struct weft_sb *wsb = priv;
+
+	weft_reclaim_all(wsb, group, r);
+}
+
+static void weft_opens_lost(void *priv, u32 group, const u64 *inos, unsigned int count)
+{
+	struct weft_sb *wsb = priv;
+	struct inode *inode;
+
+	for (; count; count--, inos++) {
+		inode = ilookup(wsb->sb, *inos);
+		if (!inode)
+			continue;
+		set_bit(WEFT_I_LOST, &WEFT_I(inode)->flags);
+		iput(inode);
+	}
+}
+
+const struct weft_fs_ops weft_lease_ops = {
+	.lease_lost = weft_lease_lost,
+	.lease_granted = weft_lease_granted,
+	.reclaim = weft_reclaim_group,
+	.opens_lost = weft_opens_lost,
+};

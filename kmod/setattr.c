@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Changing attributes: chmod, chown, utimes, truncate; and times that use leaves behind.
+ *
+ * Every change that was asked for is a SETATTR that is durable when the call returns. A new size
+ * cuts the page cache first, while faults and writers are kept out (invalidate_lock, i_rwsem), so
+ * that no page is in flight behind the new end when the server cuts the objects; if the server
+ * refuses, the old size is asked for again.
+ *
+ * Times of writes are told with the next COMMIT or WRITE_INLINE. Access times are kept here and
+ * sent late, as with lazytime: with sync, when the inode leaves the cache, or after a day.
+ */
+#include "internal.h"
+
+/* Fill in what @attr asks for. Return: WEFT_SET_*, 0 if nothing is left to ask for. */
+static u32 weft_setattr_fill(struct mnt_idmap *idmap, struct inode *inode,
+			     const struct iattr *attr, struct weft_setattr_req *req)
+{
+	u32 valid = 0;
+
+	if (attr->ia_valid & ATTR_MODE) {
+		valid |= WEFT_SET_MODE;
+		req->mode = cpu_to_le32(attr->ia_mode);
+	}
+	if (attr->ia_valid & ATTR_UID) {
+		valid |= WEFT_SET_UID;
+		req->uid = cpu_to_le32(from_kuid(&init_user_ns, attr->ia_uid));
+	}
+	if (attr->ia_valid & ATTR_GID) {
+		valid |= WEFT_SET_GID;
+		req->gid = cpu_to_le32(from_kgid(&init_user_ns, attr->ia_gid));
+	}
+	if (attr->ia_valid & ATTR_SIZE) {
+		valid |= WEFT_SET_SIZE;
+		req->size = cpu_to_le64(attr->ia_size);
+	}
+	if (attr->ia_valid & ATTR_ATIME_SET) {
+		valid |= WEFT_SET_ATIME;
+		weft_time_put(&req->atime, attr->ia_atime);
+	} else if (attr->ia_valid & ATTR_ATIME) {
+		valid |= WEFT_SET_ATIME_NOW;
+	}
+	if (attr->ia_valid & ATTR_MTIME_SET) {
+		valid |= WEFT_SET_MTIME;
+		weft_time_put(&req->mtime, attr->ia_mtime);
+	} else if (attr->ia_valid & ATTR_MTIME) {
+		valid |= WEFT_SET_MTIME_NOW;
+	}
+	return valid;
+}
+
+/* What was set is the server's word now, whatever is dirty here. */
+static void weft_setattr_settle(struct inode *inode, u32 valid, const struct weft_attr *attr)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	spin_lock(&wi->lock);
+	if (valid & (WEFT_SET_ATIME | WEFT_SET_ATIME_NOW)) {
+		clear_bit(WEFT_I_ATIME_DIRTY, &wi->flags);
+		inode_set_atime_to_ts(inode, weft_time_get(&attr->atime));
+	}
+	if (valid & (WEFT_SET_MTIME | WEFT_SET_MTIME_NOW | WEFT_SET_SIZE))
+		inode_set_mtime_to_ts(inode, weft_time_get(&attr->mtime));
+	inode_set_ctime_to_ts(inode, weft_time_get(&attr->ctime));
+	spin_unlock(&wi->lock);
+}
+
+static int weft_setattr_send(struct mnt_idmap *idmap, struct inode *inode,
+			     const struct iattr *attr)
+{
+	struct weft_sb *wsb = weft_isb(inode);
+	const struct weft_attr_rep *rep;
+	struct weft_setattr_req *req;
+	struct weft_rpc *rpc;
+	u64 stamp = weft_stamp(wsb, inode->i_ino);
+	u32 valid;
+	int ret = 0;
+
+	rpc = weft_rpc_alloc_ns(wsb->fs, WEFT_OP_SETATTR, current_cred(), inode->i_ino, NULL, NULL,
+				GFP_KERNEL);
+	if (IS_ERR(rpc))
+		return PTR_ERR(rpc);
+	req = rpc->body;
+	valid = weft_setattr_fill(idmap, inode, attr, req);
+	if (!valid)
+		goto out_put;
+	req->valid = cpu_to_le32(valid);
+	if (attr->ia_valid & (ATTR_FILE | ATTR_OPEN))
+		req->ns.flags = cpu_to_le32(WEFT_NS_BY_HANDLE);
+	ret = weft_modify(wsb, rpc);
+	if (!ret) {
+		rep = weft_rpc_reply(rpc);
+		clear_bit(WEFT_I_RESIZING, &WEFT_I(inode)->flags);
+		weft_attr_apply(inode, &rep->attr, le64_to_cpu(rep->prev_data), stamp);
+		weft_setattr_settle(inode, valid, &rep->attr);
+	}
+out_put:
+	weft_rpc_put(rpc);
+	return ret == -ENOENT ? -ESTALE : ret;
+}
+
+/* Take the page cache to the new size; afterwards nothing behind it is in flight. */
+static void weft_cut_pages(struct inode *inode, loff_t size)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	loff_t old = i_size_read(inode);
+
+	if (size > old) {
+		weft_zero_tail(inode, old);
+		return;
+	}
+	truncate_setsize(inode, size);
+	spin_lock(&wi->lock);
+	clear_bit(WEFT_I_SIZE_DIRTY, &wi->flags);
+	wi->commit_size = min_t(u64, wi->commit_size, size);
+	spin_unlock(&wi->lock);
+}
+
+static int weft_setattr_size(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	int ret;
+
+	ret = weft_io_check(inode);
+	if (!ret)
+		ret = inode_newsize_ok(inode, attr->ia_size);
+	if (!ret && weft_is_inline(wi) && attr->ia_size > le32_to_cpu(wi->layout.inline_max))
+		ret = weft_spill(inode);
+	if (ret)
+		return ret;
+
+	inode_dio_wait(inode);
+	filemap_invalidate_lock(inode->i_mapping);
+	set_bit(WEFT_I_RESIZING, &wi->flags);
+	weft_cut_pages(inode, attr->ia_size);
+	/* A COMMIT with the larger old size must not arrive behind the cut. */
+	ret = weft_commit_wait_inflight(inode);
+	if (!ret)
+		ret = weft_setattr_send(idmap, inode, attr);
+	if (!ret && attr->ia_size != i_size_read(inode))
+		truncate_setsize(inode, attr->ia_size);
+	clear_bit(WEFT_I_RESIZING, &wi->flags);
+	filemap_invalidate_unlock(inode->i_mapping);
+	if (ret)
+		WRITE_ONCE(wi->stamp, 0);
+	return ret;
+}
+
+int weft_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int ret = 0;
+
+	if (!weft_attr_valid(inode))
+		ret = weft_attr_fetch(inode);
+	if (!ret)
+		ret = setattr_prepare(idmap, dentry, attr);
+	if (ret)
+		return ret;
+	if (S_ISREG(inode->i_mode) && (attr->ia_valid & ATTR_SIZE))
+		return weft_setattr_size(idmap, inode, attr);
+	return weft_setattr_send(idmap, inode, attr);
+}
+
+/**
+ * weft_set_size() - make a file larger without writing
+ * @inode: the file, i_rwsem held
+ * @size: new size
+ */
+int weft_set_size(struct inode *inode, loff_t size)
+{
+	struct iattr attr = { .ia_valid = ATTR_SIZE | ATTR_FILE, .ia_size = size };
+
+	return weft_setattr_size(&nop_mnt_idmap, inode, &attr);
+}
+
+/**
+ * weft_update_time() - a read or write changes times
+ * @inode: the inode
+ * @flags: S_ATIME, S_MTIME, S_CTIME
+ *
+ * Return: 0.
+ */
+int weft_update_time(struct inode *inode, int flags)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	struct timespec64 now = current_time(inode);
+
+	spin_lock(&wi->lock);
+	if (flags & S_ATIME) {
+		inode_set_atime_to_ts(inode, now);
+		set_bit(WEFT_I_ATIME_DIRTY, &wi->flags);
+	}
+	if (flags & S_MTIME)
+		inode_set_mtime_to_ts(inode, now);
+	if (flags & S_CTIME)
+		inode_set_ctime_to_ts(inode, now);
+	if (flags & (S_MTIME | S_CTIME))
+		set_bit(WEFT_I_META_DIRTY, &wi->flags);
+	spin_unlock(&wi->lock);
+	__mark_inode_dirty(inode, flags & (S_MTIME | S_CTIME) ? I_DIRTY_SYNC : I_DIRTY_TIME);
+	return 0;
+}
+
+static void weft_atime_done(struct weft_rpc *rpc)
+{
+	weft_async_put(rpc->priv);
+}
+
+/**
+ * weft_atime_send() - tell the server the access time, without waiting
+ * @inode: the inode
+ *
+ * Nothing is repeated if it fails: the time is then that of the last access told.
+ */
+void weft_atime_send(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	struct weft_sb *wsb = weft_isb(inode);
+	struct weft_setattr_req *req;
+	struct weft_rpc *rpc;
+
+	if (!inode->i_nlink || !test_and_clear_bit(WEFT_I_ATIME_DIRTY, &wi->flags))
+		return;
+	rpc = weft_rpc_alloc_ns(wsb->fs, WEFT_OP_SETATTR, NULL, inode->i_ino, NULL, NULL, GFP_NOFS);
+	if (IS_ERR(rpc))
+		return;
+	req = rpc->body;
+	req->valid = cpu_to_le32(WEFT_SET_ATIME | WEFT_SET_LAZY);
+	weft_time_put(&req->atime, inode_get_atime(inode));
+	rpc->done = weft_atime_done;
+	rpc->priv = wsb;
+	weft_async_get(wsb);
+	weft_rpc_submit(rpc);
+	weft_rpc_put(rpc);
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writing dirty folios back.
+ *
+ * Contiguous dirty folios are collected into pieces that end at the borders of chunks; each piece
+ * is sent at once and several are in flight. An inline file is one WRITE_INLINE, which also tells
+ * size and mtime; for the others COMMIT follows (commit.c). A piece never reaches behind the file's
+ * size as it is when it is sent; truncation waits for the folios that are in flight.
+ *
+ * A failed piece is lost as on any file system: its error is kept for fsync, close and sync. After
+ * ENOSPC the file is written through until that works again. If the server says that the file is
+ * not inline any more (another client moved it to chunks), the folios stay dirty until the new
+ * layout is known.
+ *
+ * Protection: folio locks and the writeback flag; wi->inflight under wi->lock. The folios under
+ * writeback keep the inode in memory, then @inflight does, then WEFT_I_COMMITTING.
+ */
+#include <linux/pagevec.h>
+#include "internal.h"
+
+/* Pieces of one file in flight at most. */
+#define WEFT_INFLIGHT_MAX 32
+
+/* struct weft_wb - one call of writepages */
+struct weft_wb {
+	struct inode *inode;
+	struct writeback_control *wbc;
+	struct weft_io *io; /* being collected */
+	u32 chunk;	    /* bytes, 0: inline */
+};
+
+/* weft_write_started() - count a write in flight */
+void weft_write_started(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	weft_async_get(weft_isb(inode));
+	spin_lock(&wi->lock);
+	wi->inflight++;
+	spin_unlock(&wi->lock);
+}
+
+/**
+ * weft_write_ended() - a write has ended; begins COMMIT after the last one
+ * @inode: the file; may be gone when this returns
+ * @end: behind its last byte; 0 if the data server holds no new bytes
+ * @delta: change of allocated bytes
+ * @error: how it ended
+ */
+void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	struct weft_sb *wsb = weft_isb(inode);
+	bool commit;
+
+	spin_lock(&wi->lock);
+	if (!error && (end || delta)) {
+		wi->commit_size = max_t(u64, wi->commit_size, end);
+		wi->bytes_delta += delta;
+		set_bit(WEFT_I_META_DIRTY, &wi->flags);
+	}
+	commit = wi->inflight == 1 && !error &&
+		 !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
+		 weft_commit_claim(inode);
+	wi->inflight--;
+	spin_unlock(&wi->lock);
+	/* Without the claim the inode may go away from here on. */
+	wake_up_var(&wi->inflight);
+	if (commit)
+		weft_commit_send(inode);
+	weft_async_put(wsb);
+}
+
+/* --- one piece */
+
+static void weft_wb_end_folios(struct weft_io *io, bool redirty)
+{
+	struct address_space *mapping = io->inode->i_mapping;
+	XA_STATE(xas, &mapping->i_pages, io->pos / PAGE_SIZE);
+	pgoff_t last = (io->pos + io->span - 1) / PAGE_SIZE;
+	struct folio *folio;
+
+	rcu_read_lock();
+	xas_for_each(&xas, folio, last) {
+		if (xas_retry(&xas, folio))
+			continue;
+		if (redirty) {
+			xas_pause(&xas);
+			rcu_read_unlock();
+			filemap_dirty_folio(mapping, folio);
+			folio_end_writeback(folio);
+			rcu_read_lock();
+		} else {
+			folio_end_writeback(folio);
+		}
+	}
+	rcu_read_unlock();
+}
+
+static void weft_layout_done(struct weft_rpc *rpc)
+{
+	struct inode *inode = rpc->priv;
+	const struct weft_attr_rep *rep;
+
+	if (!rpc->error) {
+		rep = weft_rpc_reply(rpc);
+		weft_attr_apply(inode, &rep->attr, le64_to_cpu(rep->attr.data_version), 0);
+	}
+	clear_bit(WEFT_I_LAYOUT_OLD, &WEFT_I(inode)->flags);
+	weft_write_ended(inode, 0, 0, rpc->error);
+}
+
+/* The file is not inline any more: find out how it is. Counts as a write in flight. */
+static void weft_layout_ask(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	struct weft_rpc *rpc;
+
+	if (test_and_set_bit(WEFT_I_LAYOUT_OLD, &wi->flags))
+		return;
+	rpc = weft_rpc_alloc_ns(weft_isb(inode)->fs, WEFT_OP_GETATTR, NULL, inode->i_ino, NULL,
+				NULL, GFP_NOFS);
+	if (IS_ERR(rpc)) {
+		clear_bit(WEFT_I_LAYOUT_OLD, &wi->flags);
+		return;
+	}
+	weft_write_started(inode);
+	rpc->done = weft_layout_done;
+	rpc->priv = inode;
+	weft_rpc_submit(rpc);
+	weft_rpc_put(rpc);
+}
+
+static void weft_wb_done(struct weft_io *io)
+{
+	struct inode *inode = io->inode;
+	struct weft_inode *wi = WEFT_I(inode);
+	bool chunks = io->opcode == WEFT_OP_OBJ_WRITE;
+	bool redirty = io->error == -WEFT_ELAYOUT;
+
+	if (redirty) {
+		weft_layout_ask(inode);
+	} else if (io->error) {
+		mapping_set_error(inode->i_mapping, io->error);
+		if (io->error == -ENOSPC || io->error == -EDQUOT)
+			set_bit(WEFT_I_SYNC, &wi->flags);
+	}
+	weft_wb_end_folios(io, redirty);
+	weft_write_ended(inode, chunks ? io->pos + io->len : 0,
+			 atomic64_read(&io->delta), io->error);
+	weft_io_free(io);
+}
+
+static void weft_wb_submit(struct weft_wb *wb)
+{
+	struct weft_io *io = wb->io;
+	struct inode *inode = wb->inode;
+	struct weft_inode *wi = WEFT_I(inode);
+	loff_t size = i_size_read(inode);
+
+	wb->io = NULL;
+	wait_var_event(&wi->inflight, READ_ONCE(wi->inflight) < WEFT_INFLIGHT_MAX);
+	io->len = io->pos < size ? min_t(loff_t, io->span, size - io->pos) : 0;
+	io->done = weft_wb_done;
+	iov_iter_xarray(&io->iter, ITER_SOURCE, &inode->i_mapping->i_pages, io->pos, io->len);
+	if (!wb->chunk && test_and_clear_bit(WEFT_I_CLOSE_NEXT, &wi->flags))
+		io->close_id = weft_close_take(inode);
+	weft_write_started(inode);
+	if (io->len)
+		weft_io_submit(io);
+	else
+		weft_wb_done(io);
+}
+
+/* Add a locked folio whose dirty flag has been cleared. */
+static void weft_wb_add(struct weft_wb *wb, struct folio *folio)
+{
+	loff_t pos = folio_pos(folio);
+	struct weft_io *io = wb->io;
+
+	if (io && (io->pos + io->span != pos || io->span >= WEFT_IO_MAX ||
+		   (wb->chunk && !(pos & (wb->chunk - 1)))))
+		weft_wb_submit(wb);
+	if (!wb->io)
+		wb->io = weft_io_alloc(wb->inode, wb->chunk ? WEFT_OP_OBJ_WRITE :
+							      WEFT_OP_WRITE_INLINE, pos, GFP_NOFS);
+	wb->io->span += folio_size(folio);
+	folio_start_writeback(folio);
+}
+
+/* --- writepages */
+
+/* Take one folio found dirty. It may not be ours, or not dirty, any more. */
+static void weft_wb_folio(struct weft_wb *wb, struct folio *folio)
+{
+	bool sync = wb->wbc->sync_mode == WB_SYNC_ALL;
+
+	/* Whoever is waited for here may be waiting for the piece that is being collected. */
+	if (wb->io && folio_test_writeback(folio))
+		weft_wb_submit(wb);
+	if (!folio_trylock(folio)) {
+		if (wb->io)
+			weft_wb_submit(wb);
+		folio_lock(folio);
+	}
+	if (folio->mapping != wb->inode->i_mapping || !folio_test_dirty(folio))
+		goto out_unlock;
+	if (folio_test_writeback(folio)) {
+		if (!sync)
+			goto out_unlock;
+		folio_wait_writeback(folio);
+	}
+	if (!folio_clear_dirty_for_io(folio))
+		goto out_unlock;
+	if (folio_pos(folio) < i_size_read(wb->inode))
+		weft_wb_add(wb, folio);
+	wb->wbc->nr_to_write -= folio_nr_pages(folio);
+out_unlock:
+	folio_unlock(folio);
+}
+
+static void weft_wb_range(struct weft_wb *wb, pgoff_t start, pgoff_t end)
+{
+	struct writeback_control *wbc = wb->wbc;
+	struct address_space *mapping = wb->inode->i_mapping;
+	xa_mark_t tag = PAGECACHE_TAG_DIRTY;
+	struct folio_batch batch;
+	unsigned int i, n;
+
+	if (wbc->sync_mode == WB_SYNC_ALL || wbc->tagged_writepages) {
+		tag = PAGECACHE_TAG_TOWRITE;
+		tag_pages_for_writeback(mapping, start, end);
+	}
+	folio_batch_init(&batch);
+	while (start <= end && (n = filemap_get_folios_tag(mapping, &start, end, tag, &batch))) {
+		for (i = 0; i < n; i++)
+			weft_wb_folio(wb, batch.folios[i]);
+		folio_batch_release(&batch);
+		if (wbc->sync_mode == WB_SYNC_NONE && wbc->nr_to_write <= 0)
+			break;
+		cond_resched();
+	}
+}
+
+int weft_writepages(struct address_space *mapping, struct writeback_control *wbc)
+{
+	struct inode *inode = mapping->host;
+	struct weft_inode *wi = WEFT_I(inode);
+	struct weft_wb wb = { .inode = inode, .wbc = wbc };
+	pgoff_t start = 0, end = -1;
+
+	if (test_bit(WEFT_I_LAYOUT_OLD, &wi->flags))
+		return 0; /* stays dirty, see weft_flush_inode() */
+	if (!weft_is_inline(wi))
+		wb.chunk = 1u << clamp_t(u8, wi->layout.chunk_shift, WEFT_CHUNK_SHIFT_MIN,
+					 WEFT_CHUNK_SHIFT_MAX);
+	if (!wbc->range_cyclic) {
+		start = wbc->range_start >> PAGE_SHIFT;
+		end = wbc->range_end >> PAGE_SHIFT;
+	}
+	weft_wb_range(&wb, start, end);
+	if (wb.io)
+		weft_wb_submit(&wb);
+	return 0;
+}
+
+/* --- the whole inode */
+
+/* weft_wait_writes() - wait, killable, until no write of the file is in flight */
+int weft_wait_writes(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	return wait_var_event_killable(&wi->inflight, !READ_ONCE(wi->inflight)) ? -EINTR : 0;
+}
+
+/* weft_needs_flush() - is there anything that the servers do not know? */
+bool weft_needs_flush(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	return READ_ONCE(wi->inflight) || test_bit(WEFT_I_META_DIRTY, &wi->flags) ||
+	       test_bit(WEFT_I_COMMITTING, &wi->flags) ||
+	       mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) ||
+	       mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+/**
+ * weft_flush_inode() - make everything of a file durable
+ * @inode: the file
+ *
+ * Return: 0, -EINTR, or the error of COMMIT. Errors of data are in the mapping's errseq.
+ */
+int weft_flush_inode(struct inode *inode)
+{
+	int tries = 0, ret;
+
+	if (!weft_needs_flush(inode))
+		return 0;
+	do {
+		/* Waiting for folios cannot be killed, so wait for their requests before. */
+		ret = weft_wait_writes(inode);
+		if (ret)
+			return ret;
+		filemap_fdatawrite(inode->i_mapping);
+		ret = weft_wait_writes(inode);
+		/* Still dirty: the layout had changed, or somebody goes on writing. */
+	} while (!ret && mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) && ++tries < 3);
+	return ret ?: weft_commit_wait(inode);
+}
+
+/* The kernel's writeback: times and sizes that no data in flight is going to tell. */
+int weft_write_inode(struct inode *inode, struct writeback_control *wbc)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	bool send = false;
+
+	weft_atime_send(inode);
+	if (!S_ISREG(inode->i_mode) || !test_bit(WEFT_I_META_DIRTY, &wi->flags))
+		return 0;
+	spin_lock(&wi->lock);
+	if (!wi->inflight || wi->commit_size > wi->server_size)
+		send = weft_commit_claim(inode);
+	spin_unlock(&wi->lock);
+	if (send)
+		weft_commit_send(inode);
+	return 0;
+}
