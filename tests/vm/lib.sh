@@ -122,6 +122,7 @@ drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 
 weft_module() {
 	grep -q '^weft ' /proc/modules && return
+	modprobe -q libcrc32c # insmod does not look for what the module needs
 	insmod "$WEFT_KMOD/weft.ko"
 }
 
