@@ -135,7 +135,12 @@ static void db_options(struct weft_kv *kv, const struct weft_kv_opts *o)
 	/* A torn end of the log was never acknowledged; anything else is corruption. */
 	rocksdb_options_set_wal_recovery_mode(kv->opts,
 					      rocksdb_tolerate_corrupted_tail_records_recovery);
-	rocksdb_options_set_info_log_level(kv->opts, 2);
+	/*
+	 * RocksDB's own LOG stays silent: Debian's library has its assertions on and aborts when it
+	 * logs again after a write of LOG failed, as on a full file system. What goes wrong is told
+	 * by the errors of the calls.
+	 */
+	rocksdb_options_set_info_log_level(kv->opts, 4);
 
 	kv->ropts = rocksdb_readoptions_create();
 	kv->wopts = rocksdb_writeoptions_create();
