@@ -117,12 +117,14 @@ static void weft_inline_copy(struct folio *folio, const struct kvec *data)
  * weft_inline_fill() - put inline data that came with a reply into the page cache
  * @inode: the file
  * @data: all of its bytes
- * @len: their number
+ * @len: their number; zeros follow up to @size
+ * @size: size of the file
  * @data_version: which content they are
  *
  * Does nothing where the page cache knows better.
  */
-void weft_inline_fill(struct inode *inode, const void *data, size_t len, u64 data_version)
+void weft_inline_fill(struct inode *inode, const void *data, size_t len, u64 size,
+		      u64 data_version)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct kvec kv = { .iov_base = (void *)data, .iov_len = len };
@@ -131,14 +133,14 @@ void weft_inline_fill(struct inode *inode, const void *data, size_t len, u64 dat
 
 	if (weft_data_revalidate(inode))
 		return;
-	for (pos = 0; pos < len; pos = folio_pos(folio) + folio_size(folio), folio_put(folio)) {
+	for (pos = 0; pos < size; pos = folio_pos(folio) + folio_size(folio), folio_put(folio)) {
 		folio = __filemap_get_folio(inode->i_mapping, pos / PAGE_SIZE, FGP_LOCK | FGP_CREAT,
 					    mapping_gfp_mask(inode->i_mapping));
 		if (IS_ERR_OR_NULL(folio))
 			return;
 		/* Whoever changes this folio needs its lock, and then changes the counter. */
 		if (!folio_test_uptodate(folio) && weft_is_inline(wi) &&
-		    READ_ONCE(wi->data_version) == data_version && i_size_read(inode) == len)
+		    READ_ONCE(wi->data_version) == data_version && i_size_read(inode) == size)
 			weft_inline_copy(folio, &kv);
 		folio_unlock(folio);
 	}

@@ -33,7 +33,8 @@ bool weft_commit_claim(struct inode *inode)
 	struct weft_inode *wi = WEFT_I(inode);
 
 	lockdep_assert_held(&wi->lock);
-	if (!test_bit(WEFT_I_META_DIRTY, &wi->flags) || test_bit(WEFT_I_COMMITTING, &wi->flags))
+	if (!test_bit(WEFT_I_META_DIRTY, &wi->flags) ||
+	    test_bit(WEFT_I_COMMITTING, &wi->flags) || test_bit(WEFT_I_SPILLED, &wi->flags))
 		return false;
 	set_bit(WEFT_I_COMMITTING, &wi->flags);
 	return true;
@@ -73,17 +74,33 @@ static void weft_commit_done(struct weft_rpc *rpc)
 	kfree(c);
 }
 
+static void weft_commit_fill(struct inode *inode, struct weft_write_req *req, s64 delta)
+{
+	req->size = cpu_to_le64(min_t(u64, WEFT_I(inode)->commit_size, i_size_read(inode)));
+	req->bytes_delta = cpu_to_le64(delta);
+	req->flags = cpu_to_le32(WEFT_WRITE_MTIME);
+	weft_time_put(&req->mtime, inode_get_mtime(inode));
+}
+
+/* An inline file has no COMMIT: WRITE_INLINE tells everything, except times without new data. */
+static void weft_mtime_fill(struct inode *inode, struct weft_setattr_req *req)
+{
+	req->valid = cpu_to_le32(WEFT_SET_MTIME);
+	weft_time_put(&req->mtime, inode_get_mtime(inode));
+}
+
 /* weft_commit_send() - send the COMMIT that weft_commit_claim() allowed */
 void weft_commit_send(struct inode *inode)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_sb *wsb = weft_isb(inode);
 	struct weft_commit *c = kmalloc(sizeof(*c), GFP_NOFS | __GFP_NOFAIL);
-	struct weft_write_req *req;
+	bool chunks = !weft_is_inline(wi);
 	struct weft_rpc *rpc;
 
 	weft_async_get(wsb);
-	rpc = weft_rpc_alloc_ns(wsb->fs, WEFT_OP_COMMIT, NULL, inode->i_ino, NULL, NULL, GFP_NOFS);
+	rpc = weft_rpc_alloc_ns(wsb->fs, chunks ? WEFT_OP_COMMIT : WEFT_OP_SETATTR, NULL,
+				inode->i_ino, NULL, NULL, GFP_NOFS);
 	if (IS_ERR(rpc)) {
 		kfree(c);
 		weft_commit_end(inode, 0, PTR_ERR(rpc));
@@ -91,16 +108,15 @@ void weft_commit_send(struct inode *inode)
 	}
 	c->inode = inode;
 	c->stamp = weft_stamp(wsb, inode->i_ino);
-	req = rpc->body;
 	spin_lock(&wi->lock);
 	clear_bit(WEFT_I_META_DIRTY, &wi->flags);
-	c->delta = wi->bytes_delta;
-	wi->bytes_delta = 0;
-	req->size = cpu_to_le64(min_t(u64, wi->commit_size, i_size_read(inode)));
-	weft_time_put(&req->mtime, inode_get_mtime(inode));
+	c->delta = chunks ? wi->bytes_delta : 0;
+	wi->bytes_delta -= c->delta;
+	if (chunks)
+		weft_commit_fill(inode, rpc->body, c->delta);
+	else
+		weft_mtime_fill(inode, rpc->body);
 	spin_unlock(&wi->lock);
-	req->bytes_delta = cpu_to_le64(c->delta);
-	req->flags = cpu_to_le32(WEFT_WRITE_MTIME);
 	rpc->done = weft_commit_done;
 	rpc->priv = c;
 	weft_rpc_submit(rpc);

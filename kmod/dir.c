@@ -30,12 +30,12 @@ static void weft_take_data(struct weft_nsop *op, const struct weft_attr *attr)
 {
 	size_t len = op->rpc->in_len;
 
-	if (!len || (op->reply_flags & WEFT_ENTRY_REMOTE) || len != le64_to_cpu(attr->size))
+	if (!len || (op->reply_flags & WEFT_ENTRY_REMOTE) || le64_to_cpu(attr->size) < len)
 		return;
 	if (S_ISLNK(op->inode->i_mode))
 		weft_symlink_cache(op->inode, op->data.iov_base, len);
 	else if (S_ISREG(op->inode->i_mode) && (attr->layout.flags & WEFT_LAYOUT_INLINE))
-		weft_inline_fill(op->inode, op->data.iov_base, len,
+		weft_inline_fill(op->inode, op->data.iov_base, len, le64_to_cpu(attr->size),
 				 le64_to_cpu(attr->data_version));
 }
 

@@ -394,7 +394,8 @@ int weft_chunk_range(struct inode *inode, u32 flags, loff_t pos, loff_t len);
 
 extern const struct address_space_operations weft_aops;
 int weft_read_locked(struct inode *inode, struct folio *folio);
-void weft_inline_fill(struct inode *inode, const void *data, size_t len, u64 data_version);
+void weft_inline_fill(struct inode *inode, const void *data, size_t len, u64 size,
+		      u64 data_version);
 int weft_inline_fetch(struct inode *inode, struct kvec *data);
 
 /* writeback.c */

@@ -57,12 +57,12 @@ static int weft_parse_addr(struct fs_context *fc, struct weft_fc *wfc, char *tex
 	char portbuf[8], *host = text, *port = NULL, *end;
 
 	if (co->nmgmt == WEFT_MGMT_MAX)
-		return invalf(fc, "more than %d management servers", WEFT_MGMT_MAX);
+		return invalfc(fc, "more than %d management servers", WEFT_MGMT_MAX);
 	if (*text == '[') {
 		host = text + 1;
 		end = strchr(host, ']');
 		if (!end || (end[1] && end[1] != ':'))
-			return invalf(fc, "malformed address of a management server: %s", text);
+			return invalfc(fc, "malformed address of a management server: %s", text);
 		*end = 0;
 		port = end[1] ? end + 2 : NULL;
 	} else {
@@ -77,7 +77,7 @@ static int weft_parse_addr(struct fs_context *fc, struct weft_fc *wfc, char *tex
 		port = portbuf;
 	}
 	if (inet_pton_with_scope(wfc->net, AF_UNSPEC, host, port, &co->mgmt[co->nmgmt]))
-		return invalf(fc, "management server %s port %s is not an address (mount.weft resolves names)",
+		return invalfc(fc, "management server %s port %s is not an address (mount.weft resolves names)",
 			      host, port);
 	co->nmgmt++;
 	return 0;
@@ -93,7 +93,7 @@ static int weft_parse_addrs(struct fs_context *fc, struct weft_fc *wfc, const ch
 		return -ENOMEM;
 	while (!ret && (one = strsep(&rest, separators)))
 		ret = *one ? weft_parse_addr(fc, wfc, one) :
-			     invalf(fc, "empty address in the list of management servers: %s", list);
+			     invalfc(fc, "empty address in the list of management servers: %s", list);
 	kfree(copy);
 	return ret;
 }
@@ -104,9 +104,9 @@ static int weft_parse_source(struct fs_context *fc, struct weft_fc *wfc, struct 
 	char *dir = strstr(param->string, ":/");
 
 	if (fc->source)
-		return invalf(fc, "more than one source");
+		return invalfc(fc, "more than one source");
 	if (!dir)
-		return invalf(fc, "source %s is not of the form host[:port][,host...]:/[dir]",
+		return invalfc(fc, "source %s is not of the form host[:port][,host...]:/[dir]",
 			      param->string);
 	for (dir++; *dir == '/'; dir++)
 		;
@@ -122,9 +122,9 @@ static int weft_parse_source(struct fs_context *fc, struct weft_fc *wfc, struct 
 static int weft_parse_net(struct fs_context *fc, struct weft_fc *wfc, const char *net)
 {
 	if (!strcmp(net, "rdma"))
-		return invalf(fc, "net=rdma: this module has no RDMA transport; use net=tcp or net=auto");
+		return invalfc(fc, "net=rdma: this module has no RDMA transport; use net=tcp or net=auto");
 	if (strcmp(net, "tcp") && strcmp(net, "auto"))
-		return invalf(fc, "net=%s: must be tcp, rdma or auto", net);
+		return invalfc(fc, "net=%s: must be tcp, rdma or auto", net);
 	strscpy(wfc->opts->transport, net, sizeof(wfc->opts->transport));
 	return 0;
 }
@@ -133,7 +133,7 @@ static int weft_parse_secret(struct fs_context *fc, struct weft_fc *wfc,
 			     const struct fs_parameter *param)
 {
 	if (!param->size || param->size > WEFT_SECRET_MAX)
-		return invalf(fc, "secret: 1 to %d bytes", WEFT_SECRET_MAX);
+		return invalfc(fc, "secret: 1 to %d bytes", WEFT_SECRET_MAX);
 	kfree_sensitive(wfc->opts->secret);
 	wfc->opts->secret = kmemdup(param->blob, param->size, GFP_KERNEL);
 	if (!wfc->opts->secret)
@@ -162,19 +162,19 @@ static int weft_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return weft_parse_source(fc, wfc, param);
 	case Opt_mgmt:
 		if (strscpy(wfc->opts->mgmt, param->string, WEFT_MGMT_TEXT) < 0)
-			return invalf(fc, "mgmt: longer than %d bytes", WEFT_MGMT_TEXT - 1);
+			return invalfc(fc, "mgmt: longer than %d bytes", WEFT_MGMT_TEXT - 1);
 		return 0;
 	case Opt_net:
 		return weft_parse_net(fc, wfc, param->string);
 	case Opt_conns:
 		if (!result.uint_32 || result.uint_32 > WEFT_CONNS_MAX)
-			return invalf(fc, "conns=%u: must be 1 to %d", result.uint_32,
+			return invalfc(fc, "conns=%u: must be 1 to %d", result.uint_32,
 				      WEFT_CONNS_MAX);
 		wfc->opts->connect.conns = result.uint_32;
 		return 0;
 	case Opt_port:
 		if (!result.uint_32 || result.uint_32 > U16_MAX)
-			return invalf(fc, "port=%u: must be 1 to 65535", result.uint_32);
+			return invalfc(fc, "port=%u: must be 1 to 65535", result.uint_32);
 		wfc->port = result.uint_32;
 		return 0;
 	case Opt_secret:
@@ -198,7 +198,7 @@ static int weft_find_mgmt(struct fs_context *fc, struct weft_fc *wfc)
 	if (!hosts)
 		return -ENOMEM;
 	if (strlen(hosts) >= WEFT_MGMT_TEXT)
-		ret = invalf(fc, "source is too long");
+		ret = invalfc(fc, "source is too long");
 	else
 		ret = weft_parse_addrs(fc, wfc, hosts, ",");
 	if (!ret) {
@@ -216,7 +216,7 @@ static int weft_fc_get_tree(struct fs_context *fc)
 	int ret;
 
 	if (!fc->source)
-		return invalf(fc, "no source given");
+		return invalfc(fc, "no source given");
 	ret = weft_find_mgmt(fc, wfc);
 	if (ret)
 		return ret;
@@ -237,7 +237,7 @@ static int weft_fc_reconfigure(struct fs_context *fc)
 	struct weft_fc *wfc = fc->fs_private;
 
 	if (wfc->reconfigured)
-		return invalf(fc, "only ro, rw and the like can be changed by a remount");
+		return invalfc(fc, "only ro, rw and the like can be changed by a remount");
 	sync_filesystem(fc->root->d_sb);
 	return 0;
 }

@@ -85,7 +85,7 @@ static int weft_setattr_send(struct mnt_idmap *idmap, struct inode *inode,
 	if (!valid)
 		goto out_put;
 	req->valid = cpu_to_le32(valid);
-	if (attr->ia_valid & (ATTR_FILE | ATTR_OPEN))
+	if ((attr->ia_valid & ATTR_SIZE) && (attr->ia_valid & (ATTR_FILE | ATTR_OPEN)))
 		req->ns.flags = cpu_to_le32(WEFT_NS_BY_HANDLE);
 	ret = weft_modify(wsb, rpc);
 	if (!ret) {
@@ -226,7 +226,8 @@ void weft_atime_send(struct inode *inode)
 	if (IS_ERR(rpc))
 		return;
 	req = rpc->body;
-	req->valid = cpu_to_le32(WEFT_SET_ATIME | WEFT_SET_LAZY);
+	req->valid = cpu_to_le32(WEFT_SET_ATIME);
+	req->ns.flags = cpu_to_le32(WEFT_NS_BY_HANDLE);
 	weft_time_put(&req->atime, inode_get_atime(inode));
 	rpc->done = weft_atime_done;
 	rpc->priv = wsb;

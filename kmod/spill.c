@@ -5,8 +5,8 @@
  * SPILL BEGIN tells the server, which goes on to hold the inline bytes; from then on this client
  * writes the file's folios to chunks (WEFT_I_SPILLED). The folios of the inline part are brought in,
  * held, made dirty and written; when they are durable SPILL DONE makes the server forget the
- * inline bytes. A file that is empty there is one request. If the client dies in between the file
- * is still inline, and the next SPILL BEGIN has the server cut what the first one left in chunks.
+ * inline bytes. If the client dies in between the file is still inline,
+ * and the next SPILL BEGIN has the server cut what the first one left in chunks.
  *
  * Protection: i_rwsem held by the caller keeps writers and truncation away. Folios held by
  * reference are not reclaimed, so that nobody reads the inline part from chunks before it is there.
@@ -83,7 +83,7 @@ static int weft_spill_move(struct inode *inode, u64 size)
 			folio_mark_dirty(folios[i]);
 		folio_unlock(folios[i]);
 	}
-	ret = filemap_write_and_wait_range(inode->i_mapping, 0, size - 1);
+	ret = n ? filemap_write_and_wait_range(inode->i_mapping, 0, size - 1) : 0;
 	if (!ret)
 		ret = weft_wait_writes(inode);
 	if (!ret)
@@ -113,7 +113,5 @@ int weft_spill(struct inode *inode)
 	/* Bytes that are only in WRITE_INLINE in flight count as well. */
 	size = min_t(u64, max_t(u64, wi->server_size, READ_ONCE(wi->inflight) ?
 					i_size_read(inode) : 0), WEFT_INLINE_MAX);
-	if (!size)
-		return weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE, 0);
 	return weft_spill_move(inode, size);
 }

@@ -115,24 +115,24 @@ static int weft_connect_error(struct fs_context *fc, const struct weft_mount_opt
 	case -ECONNREFUSED:
 	case -EHOSTUNREACH:
 	case -ENETUNREACH:
-		errorf(fc, "no management server of %s can be reached", opts->mgmt);
+		errorfc(fc, "no management server of %s can be reached", opts->mgmt);
 		break;
 	case -EPROTONOSUPPORT:
-		errorf(fc, "the cluster at %s and this client have no protocol version in common",
+		errorfc(fc, "the cluster at %s and this client have no protocol version in common",
 		       opts->mgmt);
 		break;
 	case -EACCES:
-		errorf(fc, "the cluster at %s refuses this client: secret missing or wrong",
+		errorfc(fc, "the cluster at %s refuses this client: secret missing or wrong",
 		       opts->mgmt);
 		break;
 	case -ENODEV:
-		errorf(fc, "the file system at %s is not active yet (weft fs create)", opts->mgmt);
+		errorfc(fc, "the file system at %s is not active yet (weft fs create)", opts->mgmt);
 		break;
 	case -EBADMSG:
-		errorf(fc, "management server at %s sent a damaged cluster map", opts->mgmt);
+		errorfc(fc, "management server at %s sent a damaged cluster map", opts->mgmt);
 		break;
 	default:
-		errorf(fc, "connecting to %s failed with error %d", opts->mgmt, -err);
+		errorfc(fc, "connecting to %s failed with error %d", opts->mgmt, -err);
 	}
 	return err;
 }
@@ -176,7 +176,7 @@ static int weft_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	ret = weft_lookup_path(sb, wsb->opts->subdir, &root);
 	if (ret) {
-		errorf(fc, "directory /%s of the file system: error %d", wsb->opts->subdir, -ret);
+		errorfc(fc, "directory /%s of the file system: error %d", wsb->opts->subdir, -ret);
 		return ret;
 	}
 	sb->s_root = d_make_root(root);

@@ -109,7 +109,10 @@ WEFT_ASSERT_SIZE(struct weft_ns_req, 40);
 #define WEFT_NS_WANT_DATA 0x0002
 /* LOOKUP with an empty name: the parent of directory ns.ino (NFS handles, "..") */
 #define WEFT_NS_PARENT 0x0004
-/* SETATTR: size is set through an open file (ftruncate: no permission check on the file). */
+/*
+ * SETATTR: size is set through an open file (ftruncate: no permission check on the file); or, with
+ * WEFT_SET_ATIME alone, the time of an access is told late (ctime stays, no permission check).
+ */
 #define WEFT_NS_BY_HANDLE 0x0008
 #define WEFT_NS_KNOWN 0x000f
 
@@ -183,9 +186,7 @@ WEFT_ASSERT_SIZE(struct weft_entry_rep, 336);
 #define WEFT_SET_ATIME_NOW 0x0040 /* the server's clock */
 #define WEFT_SET_MTIME_NOW 0x0080
 #define WEFT_SET_KILL_PRIV 0x0100 /* clear suid, and sgid if group-executable (write, truncate) */
-/* Times that use left behind (relatime), sent late: ctime stays, no permission is asked for. */
-#define WEFT_SET_LAZY 0x0200
-#define WEFT_SET_KNOWN 0x03ff
+#define WEFT_SET_KNOWN 0x01ff
 
 /*
  * SETATTR. A shrinking size cuts the objects on the data servers before the reply: the server
