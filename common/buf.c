@@ -3,7 +3,7 @@
  * The buffer pool and lists of pieces.
  *
  * Slabs of 4 MiB are mapped as they are needed and cut into buffers of one size class. At the
- * pool's limit a larger free buffer is given, or a slab whose buffers are all free is cut anew, so
+ * pool's limit a slab whose buffers are all free is cut anew, or a larger free buffer is given, so
  * that a change of load cannot starve a class for ever. NULL means: come back when something
  * has been put.
  *
@@ -160,13 +160,12 @@ static struct weft_buf *take(struct weft_pool *p, unsigned int cls)
 	struct weft_buf *b;
 	unsigned int c;
 
-	if (!p->free[cls] && slab_new(p, cls)) {
+	if (!p->free[cls] && slab_new(p, cls) && slab_recut(p, cls)) {
 		for (c = cls + 1; c < CLASSES && !p->free[c]; c++)
 			;
-		if (c < CLASSES)
-			cls = c;
-		else if (slab_recut(p, cls))
+		if (c == CLASSES)
 			return NULL;
+		cls = c;
 	}
 	b = p->free[cls];
 	p->free[cls] = b->next;
