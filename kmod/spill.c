@@ -5,8 +5,8 @@
  * SPILL BEGIN tells the server, which goes on to hold the inline bytes; from then on this client
  * writes the file's folios to chunks (WEFT_I_SPILLED). The folios of the inline part are brought in,
  * held, made dirty and written; when they are durable SPILL DONE makes the server forget the
- * inline bytes. If the client dies in between the file is still inline,
- * and the next SPILL BEGIN has the server cut what the first one left in chunks.
+ * inline bytes. If the client dies in between, or fails, the file is
+ * still inline, and the next SPILL BEGIN has the server cut what the first one left in chunks.
  *
  * Protection: i_rwsem held by the caller keeps writers and truncation away. Folios held by
  * reference are not reclaimed, so that nobody reads the inline part from chunks before it is there.

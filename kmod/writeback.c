@@ -106,6 +106,9 @@ static void weft_layout_done(struct weft_rpc *rpc)
 		rep = weft_rpc_reply(rpc);
 		weft_attr_apply(inode, &rep->attr, le64_to_cpu(rep->attr.data_version), 0);
 	}
+	/* Refused although inline: a move to chunks got stuck half way (spill.c). */
+	if (rpc->error || weft_is_inline(WEFT_I(inode)))
+		mapping_set_error(inode->i_mapping, rpc->error ?: -EIO);
 	clear_bit(WEFT_I_LAYOUT_OLD, &WEFT_I(inode)->flags);
 	weft_write_ended(inode, 0, 0, rpc->error);
 }
