@@ -11,7 +11,7 @@
  * randread, each in blocks of BLOCK (1m); the random ones do --random-ops blocks (256). Writing
  * phases end with an fsync that counts. Every 512 bytes carry a stamp of thread and offset, which
  * reads verify, so a block from a wrong place or file is found; --verify compares all bytes.
- * --direct uses O_DIRECT.
+ * --direct uses O_DIRECT. With --drop reading phases start without caches.
  *
  * Ends with status 2 and a sentence when an operation fails or a byte is wrong.
  */
@@ -149,7 +149,8 @@ static void phase(const char *name, bool write, bool random, bool create)
 	struct plan p = { write, random, create };
 
 	if (bench_wants(&bench, name))
-		bench_phase(&bench, name, run, &p, random ? opt.random_ops : opt.size / opt.block);
+		bench_phase(&bench, name, run, &p, random ? opt.random_ops : opt.size / opt.block,
+			    !write);
 }
 
 static void parse(int argc, char **argv)

@@ -10,9 +10,9 @@
  * Phases: create (empty), stat, readdir (one operation per name), stat_listed (stat right after a
  * listing), rename, unlink; then for each size (4k,16k,114k) write_S (create, write, close),
  * read_S (open, read, close; stamps in the content are verified, with --verify all of it),
- * remove_S, fsync_S (create, write, fsync, close, a tenth of the files). --drop drops the caches
- * before each phase, except between the listing and stat_listed. --phases runs only those named
- * (give what they need, too).
+ * remove_S, fsync_S (create, write, fsync, close, a tenth of the files). With --drop stat,
+ * readdir and read_S start without caches. --phases runs only those named (give what they need,
+ * too).
  *
  * Prints operations per second, latencies, and with --stats or --nfs the RPCs per operation.
  * Ends with status 2 and a sentence when any operation fails.
@@ -270,26 +270,22 @@ static int p_readdir(struct bench_thread *t)
 	return rc;
 }
 
-static void phase(const char *name, bench_fn fn, void *arg)
+static void phase(const char *name, bench_fn fn, void *arg, bool cold)
 {
 	uint64_t names = opt.files * (opt.shared ? bench.threads : 1) + 2;
 
 	if (bench_wants(&bench, name))
-		bench_phase(&bench, name, fn, arg, names);
+		bench_phase(&bench, name, fn, arg, names, cold);
 }
 
 static void empty_files(void)
 {
-	bool drop = bench.drop;
-
-	phase("create", p_create, NULL);
-	phase("stat", p_stat, NULL);
-	phase("readdir", p_readdir, NULL);
-	bench.drop = false;
-	phase("stat_listed", p_stat, NULL);
-	bench.drop = drop;
-	phase("rename", p_rename, NULL);
-	phase("unlink", p_unlink, NULL);
+	phase("create", p_create, NULL, false);
+	phase("stat", p_stat, NULL, true);
+	phase("readdir", p_readdir, NULL, true);
+	phase("stat_listed", p_stat, NULL, false);
+	phase("rename", p_rename, NULL, false);
+	phase("unlink", p_unlink, NULL, false);
 }
 
 static void small_files(uint64_t *size)
@@ -297,14 +293,14 @@ static void small_files(uint64_t *size)
 	char name[48];
 
 	snprintf(name, sizeof(name), "write_%lluk", (unsigned long long)*size >> 10);
-	phase(name, p_write, size);
+	phase(name, p_write, size, false);
 	snprintf(name, sizeof(name), "read_%lluk", (unsigned long long)*size >> 10);
-	phase(name, p_read, size);
+	phase(name, p_read, size, true);
 	snprintf(name, sizeof(name), "remove_%lluk", (unsigned long long)*size >> 10);
-	phase(name, p_remove, NULL);
+	phase(name, p_remove, NULL, false);
 	snprintf(name, sizeof(name), "fsync_%lluk", (unsigned long long)*size >> 10);
 	if (bench_wants(&bench, name)) {
-		phase(name, p_fsync, size);
+		phase(name, p_fsync, size, false);
 		for (unsigned i = 0; i < bench.threads; i++) {
 			struct bench_thread t = { .b = &bench, .id = i };
 			int rc = p_unsync(&t);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct worker {
 	struct bench_thread t;
@@ -156,20 +157,30 @@ static void start(struct bench *b, struct worker *w, unsigned id, uint64_t max_o
 		die("cannot start thread %u", id);
 }
 
-void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint64_t max_ops)
+static void settle(const struct bench *b, bool cold)
+{
+	int rc = 0;
+
+	if (b->drop && cold)
+		rc = drop_caches();
+	else if (b->drop)
+		sync();
+	if (rc)
+		die("dropping caches: %s", strerror(-rc));
+}
+
+void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint64_t max_ops,
+		 bool cold)
 {
 	struct worker *w = calloc(b->threads, sizeof(*w));
 	struct summary s = { 0 };
 	pthread_barrier_t barrier;
 	uint64_t begin, before;
-	int rc;
 
 	s.lat = calloc(b->threads * max_ops + 1, sizeof(*s.lat));
 	if (!w || !s.lat)
 		die("no memory");
-	rc = b->drop ? drop_caches() : 0;
-	if (rc)
-		die("dropping caches: %s", strerror(-rc));
+	settle(b, cold);
 	pthread_barrier_init(&barrier, NULL, b->threads + 1);
 	for (unsigned i = 0; i < b->threads; i++) {
 		w[i].start = &barrier;

@@ -2,7 +2,8 @@
 /*
  * The frame of the benchmarks: phases that N threads run at the same time, each operation timed,
  * the result printed as a line of a table or of JSON, with the number of RPCs that the mount
- * sent meanwhile. Between phases the caches are dropped when asked.
+ * sent meanwhile. With --drop what was written is synced before each phase, and the caches are
+ * dropped before those that are to be cold.
  *
  * Threads share nothing but the start barrier; a thread that fails ends the program with a
  * sentence, because a benchmark of failing operations is worth nothing.
@@ -48,10 +49,12 @@ typedef int (*bench_fn)(struct bench_thread *t);
  * @fn: what each thread does; ends with bench_op() after each operation
  * @arg: for fn
  * @max_ops: the most operations a thread may do
+ * @cold: with --drop: start without caches. The other phases start with what was written synced.
  *
  * Ends the program when a thread fails.
  */
-void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint64_t max_ops);
+void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint64_t max_ops,
+		 bool cold);
 
 /**
  * bench_op() - count an operation
