@@ -15,12 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "oss/admin.h"
 
 #define POOL_DEFAULT (256ull << 20)
+#define BUSY_NS (30 * WEFT_NS_PER_S)
 
 struct oss_target {
 	struct oss_target_cfg cfg;
@@ -68,6 +70,25 @@ static int set_db_made(const struct oss_target *t)
 	return err;
 }
 
+/*
+ * A server that was killed may have disk requests under way for a moment; the kernel keeps its
+ * lock on the data file until they are over, and so must we wait: they could hit blocks that we give
+ * to somebody else.
+ */
+static int open_when_free(struct oss_target *t, const struct oss_store_cfg *cfg)
+{
+	const struct timespec pause = { 0, 20 * WEFT_NS_PER_MS };
+	uint64_t end = weft_env_now(cfg->env) + BUSY_NS;
+	int err;
+
+	for (;;) {
+		err = oss_store_open(cfg, &t->store, t->msg);
+		if (err != -EBUSY || weft_env_now(cfg->env) > end)
+			return err;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* On the target's thread. */
 static void open_store(void *arg)
 {
@@ -85,7 +106,7 @@ static void open_store(void *arg)
 	};
 
 	memcpy(cfg.uuid, t->sb.uuid, sizeof(cfg.uuid));
-	t->err = oss_store_open(&cfg, &t->store, t->msg);
+	t->err = open_when_free(t, &cfg);
 	if (!t->err && cfg.kv_create) {
 		t->err = set_db_made(t);
 		if (t->err)

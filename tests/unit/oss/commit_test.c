@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,15 +146,23 @@ static void lose_writes(const char *path)
 
 /* --- the model */
 
-/* The part of a change within a segment of @state. */
+static uint32_t change_end(const struct change *c)
+{
+	return c->kind == OSS_TRUNCATE ? CHUNK : c->off + c->len;
+}
+
+static bool touches(const struct change *c, uint64_t ino, uint32_t seg)
+{
+	return c->ino == ino && c->kind != OSS_ALLOC && c->off < (seg + 1) * OSS_SEG &&
+	       change_end(c) > seg * OSS_SEG;
+}
+
+/* What a change does to a segment that it touches, whose bytes are @state. */
 static void apply(const struct change *c, uint32_t seg, uint8_t *state)
 {
 	static uint8_t bytes[CHUNK];
-	uint32_t from = seg * OSS_SEG, to = from + OSS_SEG;
-	uint32_t end = c->kind == OSS_TRUNCATE ? CHUNK : c->off + c->len;
+	uint32_t from = seg * OSS_SEG, to = from + OSS_SEG, end = change_end(c);
 
-	if (c->kind == OSS_ALLOC || c->off >= to || end <= from)
-		return;
 	if (from < c->off)
 		from = c->off;
 	if (to > end)
@@ -171,15 +182,15 @@ static bool check_segment(uint64_t ino, uint32_t seg, const uint8_t *now)
 
 	memcpy(state, sh->base[ino - 1] + seg * OSS_SEG, OSS_SEG);
 	for (i = 0; i < sh->nops; i++)
-		if (sh->ops[i].ino == ino && sh->ops[i].acked)
+		if (touches(&sh->ops[i], ino, seg) && sh->ops[i].acked)
 			must = i + 1;
 	for (i = 0; i < must; i++)
-		if (sh->ops[i].ino == ino)
+		if (touches(&sh->ops[i], ino, seg))
 			apply(&sh->ops[i], seg, state);
 	if (!memcmp(state, now, OSS_SEG))
 		return true;
 	for (; i < sh->nops; i++) {
-		if (sh->ops[i].ino != ino)
+		if (!touches(&sh->ops[i], ino, seg))
 			continue;
 		apply(&sh->ops[i], seg, state);
 		if (!memcmp(state, now, OSS_SEG)) {
@@ -260,11 +271,16 @@ static void child(uint32_t round)
 	static uint8_t now[CHUNK];
 	char spec[64];
 	uint32_t ino, seg, sent;
+	int err;
 
 	weft_log_set_level(WEFT_LOG_WARN);
 	data_fd = open(bed.data, O_RDONLY);
 	bed_make_env(&bed);
-	if (bed_open(&bed)) {
+	/* The dead child's disk requests may still be running: the data file is busy until then. */
+	do
+		err = bed_open(&bed);
+	while (err == -EBUSY);
+	if (err) {
 		fprintf(stderr, "round %u: %s\n", round, bed.last_err);
 		_exit(6);
 	}
@@ -278,9 +294,6 @@ static void child(uint32_t round)
 			_exit(8);
 		}
 		memcpy(sh->base[ino - 1], now, CHUNK);
-		for (seg = 0; seg < sh->nops; seg++)
-			if (sh->ops[seg].ino == ino)
-				sh->ops[seg].kind = OSS_ALLOC; /* it is in the base now */
 	}
 	sh->nops = 0;
 	if (round == ROUNDS)
@@ -390,6 +403,96 @@ static void test_sync_fails(void)
 	bed_fini(&b);
 }
 
+/* --- the file system of the RocksDB is full (in a child with a mount of its own) */
+
+#define DB_FS "size=48m"
+
+static int use_up(const char *path)
+{
+	static char zeros[1 << 16];
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+	if (fd < 0)
+		return -1;
+	while (write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	while (write(fd, zeros, 1) > 0)
+		;
+	close(fd);
+	return 0;
+}
+
+/* Records of many extents; each change writes some 2 KiB to the log of the RocksDB. */
+static int change(struct oss_bed *b, uint32_t i)
+{
+	return bed_do(b, i % 2 ? OSS_ALLOC : OSS_PUNCH, 1, 0, i / 2 % 120 * 8192, 4096, NULL);
+}
+
+#define NEED(cond)                                                                                 \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #cond);                         \
+			_exit(1);                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static void full_child(void)
+{
+	struct oss_bed b;
+	char ballast[128];
+	uint32_t i;
+	int err = 0;
+
+	NEED(!unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)));
+	bed_make_files(&b, 16 << 20);
+	snprintf(b.kv, sizeof(b.kv), "%s/fs", b.dir);
+	NEED(!mkdir(b.kv, 0700));
+	NEED(!mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	NEED(!mount("weft", b.kv, "tmpfs", 0, DB_FS));
+	snprintf(ballast, sizeof(ballast), "%s/ballast", b.kv);
+	strcat(b.kv, "/db");
+	bed_make_env(&b);
+	NEED(!bed_open(&b));
+	fill(buf, sizeof(buf), 1);
+	NEED(!bed_write(&b, 2, 0, 0, buf, 100000));
+	for (i = 0; i < 240; i += 2)
+		NEED(!change(&b, i + 1));
+	NEED(!use_up(ballast));
+	for (i = 0; i < 60000 && !err; i++)
+		err = change(&b, i);
+	NEED(err == -ENOSPC);
+	NEED(!bed_read(&b, 2, 0, 0, got, 100000, NULL));
+	NEED(!memcmp(buf, got, 100000));
+	NEED(bed_write(&b, 2, 0, 0, "x", 1) == -ENOSPC);
+	NEED(!unlink(ballast));
+	for (i = 0; i < 4000 && err; i++) {
+		bed_turn(&b);
+		err = change(&b, 0);
+	}
+	NEED(!err);
+	NEED(!bed_write(&b, 2, 0, 50, buf, 100));
+	memmove(buf + 50, buf, 100);
+	bed_reopen(&b);
+	NEED(!bed_read(&b, 2, 0, 0, got, 100000, NULL));
+	NEED(!memcmp(buf, got, 100000));
+	bed_close(&b);
+	*strrchr(b.kv, '/') = 0;
+	NEED(!umount2(b.kv, MNT_DETACH));
+	bed_remove_files(&b);
+	_exit(0);
+}
+
+static void test_db_full(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		full_child();
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -400,6 +503,7 @@ int main(void)
 	CU_add_test(s, "crash at each step", test_crash);
 	CU_add_test(s, "a commit fails", test_commit_fails);
 	CU_add_test(s, "a sync of the data file fails", test_sync_fails);
+	CU_add_test(s, "the RocksDB has no space", test_db_full);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() || CU_get_error() ? 1 : 0;
