@@ -28,7 +28,19 @@
 
 #include "common/log.h"
 #include "mgmt/state.h"
+#include "proto/types.h"
 
+/*
+ * An entry: the command behind its length, filled up to a multiple of 8 bytes. The library stores
+ * entries of other lengths without complaint and cannot read them back.
+ */
+struct entry {
+	__le32 len;
+	__le32 reserved;
+	char data[];
+};
+
+#define ENTRY_ALIGN 8
 #define WATCH_NS (100 * WEFT_NS_PER_MS)
 #define SEGMENT_SIZE (1u << 20)
 #define SNAPSHOT_THRESHOLD 1024
@@ -50,12 +62,15 @@ struct mgmt_raft {
 	bool barrier_sent;
 	bool leads;
 	bool broken;
+	unsigned int inflight; /* proposals and barrier that have no outcome yet */
+	struct weft_timer close;
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
 
 struct proposal {
 	struct raft_apply req;
+	struct mgmt_raft *raft;
 	mgmt_log_done *done;
 	void *arg;
 };
@@ -115,8 +130,11 @@ static void transport_fini(struct mgmt_raft *r)
 static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
 {
 	struct mgmt_raft *r = fsm->data;
-	int ret = r->cb->apply(r->arg, buf->base, buf->len, &r->result);
+	const struct entry *e = buf->base;
+	int ret = -EPROTO;
 
+	if (buf->len >= sizeof(*e) && le32_to_cpu(e->len) <= buf->len - sizeof(*e))
+		ret = r->cb->apply(r->arg, e->data, le32_to_cpu(e->len), &r->result);
 	if (ret) {
 		weft_err("a command of the log cannot be applied", "err=%d (%s)", -ret,
 			 strerror(-ret));
@@ -165,13 +183,29 @@ static void set_leads(struct mgmt_raft *r, bool leads)
 	r->cb->leading(r->arg, leads);
 }
 
+/* Something has its outcome; a close that waited for the last one goes on, outside the library. */
+static void landed(struct mgmt_raft *r)
+{
+	if (!--r->inflight && r->closed)
+		weft_timer_start(r->env, &r->close, 0);
+}
+
 static void barrier_passed(struct raft_barrier *req, int status)
 {
 	struct mgmt_raft *r = req->data;
 
 	r->barrier_sent = false;
+	landed(r);
 	if (!status && raft_state(&r->raft) == RAFT_LEADER && !r->closed)
 		set_leads(r, true);
+}
+
+static void send_barrier(struct mgmt_raft *r)
+{
+	if (raft_barrier(&r->raft, &r->barrier, barrier_passed))
+		return; /* tried again by the next watch */
+	r->barrier_sent = true;
+	r->inflight++;
 }
 
 static void watch(void *arg)
@@ -188,7 +222,7 @@ static void watch(void *arg)
 	if (state != RAFT_LEADER)
 		set_leads(r, false);
 	else if (!r->leads && !r->barrier_sent)
-		r->barrier_sent = !raft_barrier(&r->raft, &r->barrier, barrier_passed);
+		send_barrier(r);
 	weft_timer_start(r->env, &r->watch, WATCH_NS);
 }
 
@@ -197,6 +231,7 @@ static void watch(void *arg)
 static void proposal_done(struct raft_apply *req, int status, void *result)
 {
 	struct proposal *p = req->data;
+	struct mgmt_raft *r = p->raft;
 
 	if (!status)
 		p->done(p->arg, 0, result);
@@ -206,31 +241,39 @@ static void proposal_done(struct raft_apply *req, int status, void *result)
 	else
 		p->done(p->arg, -EIO, NULL);
 	free(p);
+	landed(r);
 }
 
 static int propose(struct mgmt_log *log, const void *cmd, size_t len, mgmt_log_done *done,
 		   void *arg)
 {
 	struct mgmt_raft *r = (struct mgmt_raft *)log; /* its first member */
-	struct raft_buffer buf = { .base = NULL, .len = len };
+	struct raft_buffer buf = { .base = NULL };
 	struct proposal *p;
+	struct entry *e;
 	int ret;
 
 	if (!r->leads || r->closed)
 		return -EAGAIN;
 	p = calloc(1, sizeof(*p));
-	buf.base = raft_malloc(len);
+	buf.len = (sizeof(*e) + len + ENTRY_ALIGN - 1) / ENTRY_ALIGN * ENTRY_ALIGN;
+	buf.base = raft_calloc(1, buf.len);
 	if (!p || !buf.base) {
 		ret = -ENOMEM;
 		goto out_free;
 	}
-	memcpy(buf.base, cmd, len);
+	e = buf.base;
+	e->len = cpu_to_le32(len);
+	memcpy(e->data, cmd, len);
 	p->req.data = p;
+	p->raft = r;
 	p->done = done;
 	p->arg = arg;
 	ret = raft_apply(&r->raft, &p->req, &buf, 1, proposal_done);
-	if (!ret)
+	if (!ret) {
+		r->inflight++;
 		return 0;
+	}
 	ret = ret == RAFT_NOMEM ? -ENOMEM : -EAGAIN;
 out_free:
 	raft_free(buf.base);
@@ -297,6 +340,8 @@ static int init_library(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg)
 	if (rc)
 		goto out_transport;
 	raft_uv_set_segment_size(&r->io, SEGMENT_SIZE);
+	/* It would put damaged segments aside and go on without them: acknowledged state lost. */
+	raft_uv_set_auto_recovery(&r->io, false);
 	rc = raft_init(&r->raft, &r->io, &r->fsm, cfg->id, cfg->members[cfg->id - 1]);
 	if (!rc)
 		return 0;
@@ -325,6 +370,13 @@ static void raft_closed(struct raft *raft)
 	transport_fini(r);
 	free(r);
 	done(arg);
+}
+
+static void close_fired(void *arg)
+{
+	struct mgmt_raft *r = arg;
+
+	raft_close(&r->raft, raft_closed);
 }
 
 static void nothing(void *arg)
@@ -356,6 +408,7 @@ int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
 	r->alone = cfg->nmembers == 1;
 	r->barrier.data = r;
 	weft_timer_init(&r->watch, watch, r);
+	weft_timer_init(&r->close, close_fired, r);
 	fsm_init(r);
 	if (mkdir(cfg->dir, 0700) && errno != EEXIST) {
 		rc = -errno;
@@ -384,10 +437,12 @@ int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
 	return 0;
 }
 
+/* The library must not be closed while it has appends of a leader under way: it would crash. */
 void mgmt_raft_close(struct mgmt_raft *r, void (*done)(void *arg), void *arg)
 {
 	weft_timer_stop(r->env, &r->watch);
 	r->closed = done;
 	r->closed_arg = arg;
-	raft_close(&r->raft, raft_closed);
+	if (!r->inflight)
+		close_fired(r);
 }

@@ -63,7 +63,7 @@ struct mgmt_log *mgmt_raft_log(struct mgmt_raft *r);
 /**
  * mgmt_raft_close() - take part no longer
  * @r: the member; freed before @done is called
- * @done: called when it is over; proposals end with -EAGAIN before
+ * @done: called when it is over; proposals under way have had their outcome before
  * @arg: argument of @done
  */
 void mgmt_raft_close(struct mgmt_raft *r, void (*done)(void *arg), void *arg);
