@@ -501,9 +501,10 @@ int main(void)
 		return 2;
 	s = CU_add_suite("oss/commit", NULL, NULL);
 	CU_add_test(s, "crash at each step", test_crash);
+	/* Both fork, so they come before this process has threads of RocksDB. */
+	CU_add_test(s, "the RocksDB has no space", test_db_full);
 	CU_add_test(s, "a commit fails", test_commit_fails);
 	CU_add_test(s, "a sync of the data file fails", test_sync_fails);
-	CU_add_test(s, "the RocksDB has no space", test_db_full);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() || CU_get_error() ? 1 : 0;
