@@ -105,7 +105,7 @@ deps:
 
 ## check: lint, unit tests, bounded fuzzing, clusters on loopback; no root, under 3 minutes
 check: $(if $(SAN),user,all) tests
-	$(Q)tests/run check $(sort $(wildcard tests/lint/*-check)) $(UNIT_BINS) \
+	$(Q)tests/run check $(sort $(wildcard tests/lint/*-check)) $(UNIT_BINS) tests/fs/selftest.sh \
 		$(if $(SAN),,$(foreach f,$(FUZZ_BINS),"tests/fuzz-run $(f) 3")) \
 		$(or $(wildcard tests/cluster/run),$(sort $(wildcard tests/cluster/*_test.sh)) \
 			$(filter %_test,$(CLUSTER_BINS)))

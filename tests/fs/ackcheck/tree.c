@@ -17,7 +17,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static const char xattr_name[] = "trusted.ack";
+static const char xattr_name[] = "user.ack";
 
 static int do_create(int root, const struct ack_op *op)
 {
