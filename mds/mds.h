@@ -65,7 +65,7 @@ enum mds_run {
  * @rep_len: its length
  * @data: bulk of the reply, valid during done()
  * @data_len: its length
- * @impl: private to the implementation
+ * @post: private to the implementation
  */
 struct mds_call {
 	u32 group;
@@ -87,7 +87,7 @@ struct mds_call {
 	size_t rep_len;
 	const void *data;
 	size_t data_len;
-	void *impl;
+	struct weft_post post;
 };
 
 /**
@@ -136,6 +136,7 @@ struct mds_write {
  * @writes: changed keys, in order
  * @wtail: where the next one is linked
  * @blocked: with MDS_PARKED: the lock that was met
+ * @prepare: part of a transaction that is not decided
  */
 struct mds_tx {
 	struct mds *m;
@@ -144,6 +145,7 @@ struct mds_tx {
 	struct mds_write *writes;
 	struct mds_write **wtail;
 	struct mds_lock *blocked;
+	bool prepare; /* only prepared: an inode without names is kept until the commit */
 };
 
 enum mds_batch_state { MDS_IDLE, MDS_BUILD, MDS_COMMIT };
@@ -159,7 +161,7 @@ struct mds_stats {
 	u64 batches, batch_ops, batch_max;
 	u64 parked, deferred, replayed;
 	u64 txn_started, txn_committed, txn_aborted, txn_busy, txn_prepared;
-	u64 purged, purge_backlog, orphans, cuts;
+	u64 purged, purge_backlog, cuts;
 	u64 recalls, sessions_expired;
 };
 
@@ -378,7 +380,7 @@ void mds_new_layout(struct mds *m, const struct mds_inode *dir, struct weft_layo
 struct mds_counter {
 	struct mds_link link;
 	struct mds_counter *next_dirty;
-	u64 next, limit, stored;
+	u64 next, limit;
 	char tag;
 	u32 nr;
 	bool dirty;
@@ -449,13 +451,13 @@ struct mds_part {
 	struct mds_hold *holds;
 	struct weft_timer timer; /* asks the coordinator when it stays silent */
 	struct mds_call call;
-	bool durable, deciding, asking;
+	bool deciding, asking, gone;
 };
 
 struct mds_txns {
 	struct mds_table own;
 	struct mds_table parts;
-	u32 finishing; /* committed transactions that others have not confirmed */
+	u64 next; /* transaction number: incarnation of the target << 32 | count */
 };
 
 int mds_txn_init(struct mds *m);
@@ -481,10 +483,12 @@ int mds_change(struct mds_op *op, struct mds_sub *subs, u32 n);
 /* mds_txn_abandon() - op's run failed although all were prepared: abort */
 void mds_txn_abandon(struct mds_op *op);
 
-/* mds_txn_state() - what became of a transaction of ours, for TXN_STATUS */
-int mds_txn_state(struct mds *m, u64 seq, enum weft_txn_state *state);
+/* mds_txn_state() - what became of a transaction of ours */
+enum weft_txn_state mds_txn_state(struct mds *m, u64 seq);
 
-int mds_part_init(struct mds *m);
+/* mds_txn_next() - a number for a transaction, never used before */
+u64 mds_txn_next(struct mds *m);
+
 void mds_part_fini(struct mds *m);
 int mds_part_recover(struct mds *m);
 int mds_run_prepare(struct mds_op *op);
@@ -492,9 +496,11 @@ int mds_run_decide(struct mds_op *op);
 int mds_run_txn_status(struct mds_op *op);
 
 /* txn_log.c: a prepared transaction as a record: results and the writes that COMMIT makes */
-int mds_log_encode(const struct mds_tx *tx, const struct weft_attr_rep *results, u32 n, char **log,
+int mds_log_encode(const struct mds_tx *tx, const struct mds_sub *subs, u32 n, char **log,
 		   size_t *len);
-int mds_log_results(const char *log, size_t len, const struct weft_attr_rep **results, u32 *n);
+/* mds_log_results() - results in a record. Return: bytes of struct weft_attr_rep, or NULL. */
+const char *mds_log_results(const char *log, size_t len, size_t *bytes);
+/* mds_log_replay() - the writes of a record into a transaction. Return: 0, -EUCLEAN, -ENOMEM. */
 int mds_log_replay(struct mds_tx *tx, const char *log, size_t len);
 
 /* --- session.c, slots.c, lease.c */
@@ -519,6 +525,7 @@ struct mds_session {
 	struct mds_link link;
 	struct mds *m;
 	u64 id, incarnation;
+	u32 refs; /* the table, and each op */
 	u32 nslots;
 	struct mds_slot *slots;
 	struct mds_open *opens;
@@ -528,6 +535,8 @@ struct mds_session {
 	u64 lease_seq;
 	bool live;	/* opened since the server started and heard of within its lease */
 	bool reclaimed; /* told all its open files since the server started */
+	bool stored;	/* its record is in the store */
+	bool gone;	/* closed, out of the table */
 	bool recalling;
 	u64 recall_until;
 	char name[65];
@@ -547,7 +556,12 @@ int mds_session_init(struct mds *m);
 void mds_session_fini(struct mds *m);
 int mds_session_load(struct mds *m);
 struct mds_session *mds_session_find(struct mds *m, u64 id);
+struct mds_session *mds_session_get(struct mds_session *s);
+void mds_session_put(struct mds_session *s);
 void mds_session_touch(struct mds_session *s, void *conn);
+/* mds_session_push() - tell a client something. Return: false when it has no connection. */
+bool mds_session_push(struct mds_session *s, u16 opcode, const void *body, size_t len);
+void mds_grace_check(struct mds *m);
 void mds_session_conn_gone(struct mds *m, void *conn);
 bool mds_in_grace(const struct mds *m);
 int mds_run_session_open(struct mds_op *op);
@@ -558,14 +572,18 @@ int mds_run_reclaim(struct mds_op *op);
 int mds_open_add(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_open_del(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_is_open(struct mds *m, u64 ino);
-void mds_open_drop_all(struct mds_session *s);
+/* mds_open_drop() - one of a session's registrations, whose inode it was. Return: 0: none left. */
+u64 mds_open_drop(struct mds_session *s);
 
-int mds_lease_init(struct mds *m);
 int mds_run_lease_ack(struct mds_op *op);
-/* mds_lease_wanted() - a session wants in: may it? Else the sole holder is asked to step back. */
+/* mds_lease_admit() - a session wants in: may it? Else the sole holder is asked to step back. */
 bool mds_lease_admit(struct mds *m, struct mds_session *s);
-void mds_lease_update(struct mds *m);
-void mds_lease_forget(struct mds_session *s);
+/* mds_lease_update() - sessions have changed; @quiet learns of its lease by a reply */
+void mds_lease_update(struct mds *m, struct mds_session *quiet);
+/* mds_lease_lost() - a session's lease is over (acknowledged, run out, closed) */
+void mds_lease_lost(struct mds_session *s);
+/* mds_lease_tick() - has a recall waited long enough? */
+void mds_lease_tick(struct mds *m, u64 now);
 
 enum mds_slot_verdict { MDS_SLOT_RUN, MDS_SLOT_JOIN, MDS_SLOT_REPLAY, MDS_SLOT_REFUSE };
 
@@ -592,8 +610,7 @@ struct mds_trim {
 	u64 ino;
 	struct weft_layout layout;
 	u64 size;
-	u32 pending, next, ngroups;
-	u32 *groups;
+	u32 pending, ngroups;
 	s64 bytes_delta;
 	int err;
 	struct weft_timer timer;
@@ -611,7 +628,8 @@ struct mds_trim {
  * Return: 0 or -ENOMEM.
  */
 int mds_trim_start(struct mds_trim *t);
-void mds_trim_cancel(struct mds_trim *t);
+/* mds_trim_fini() - free what a trim holds; no call is under way */
+void mds_trim_fini(struct mds_trim *t);
 
 /**
  * mds_cut() - from run(): cut the objects of an inode before going on
@@ -626,17 +644,17 @@ void mds_trim_cancel(struct mds_trim *t);
 #define MDS_CUT_DONE 4
 int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 size);
 int mds_cut_recover(struct mds *m);
+void mds_cut_fini(struct mds *m);
 
 struct mds_purge {
+	struct mds_purge_run *runs;
 	u64 next_nr;  /* number of the next record */
 	u64 scan_nr;  /* where to look for the next one to begin */
 	u32 running;
-	bool closing;
 	struct weft_timer timer;
-	struct weft_timer orphan_timer;
 };
 
-int mds_purge_init(struct mds *m);
+void mds_purge_init(struct mds *m);
 void mds_purge_fini(struct mds *m);
 int mds_purge_load(struct mds *m);
 int mds_purge_add(struct mds_tx *tx, const struct mds_inode *i);
@@ -684,9 +702,12 @@ struct mds_op_desc {
  */
 struct mds_op {
 	struct mds_op *next;
+	struct mds_op *all_next, **all_prev; /* in mds.all_ops */
+	struct mds_op *dups; /* the same request again (after a reconnect): same answer */
 	struct mds *m;
 	const struct mds_op_desc *desc;
 	/* the request */
+	u16 opcode;
 	u64 session_id;
 	u64 epoch;
 	u32 group;
@@ -726,8 +747,8 @@ struct mds_op {
 	struct mds_txn *txn;
 	struct mds_hold *holds;
 	struct mds_trim trim;
+	bool interim;  /* this run is not the last: it has no reply yet */
 	bool cut_done;
-	bool finished;
 	struct weft_timer timer;
 	u32 tries;
 };
@@ -804,17 +825,20 @@ int mds_truncate_inline(struct mds_op *op, struct mds_node *n, u64 size);
 int mds_layout_get(struct mds_op *op, const struct mds_inode *i, char *buf, size_t len);
 int mds_layout_set(struct mds_op *op, struct mds_inode *i, const char *text, size_t len);
 
-/* rename_lock.c */
-struct mds_rename_waiter;
+/* rename_lock.c: one lock for the cluster, at the group of shard 0 */
 struct mds_rename_lock {
-	struct weft_txn_id holder; /* group 0: free */
+	u32 group; /* holder: 0: free */
+	u64 seq;
 	struct mds_oplist waiting;
 	struct weft_timer timer;
 	struct mds_call call;
 	bool asking;
+	u64 asked_seq;
+	u64 held[64]; /* numbers by which renames of ours hold it or wait for it */
+	u32 nheld;
 };
 
-int mds_rename_lock_init(struct mds *m);
+void mds_rename_lock_init(struct mds *m);
 void mds_rename_lock_fini(struct mds *m);
 int mds_rename_lock_load(struct mds *m);
 
@@ -859,7 +883,7 @@ struct mds {
 	struct weft_map *map;
 	u32 group; /* 0: not in the map yet */
 	u32 local_shards;
-	bool root_there, root_making, serving, failed, draining;
+	bool root_there, root_making, serving, failed, draining, closing;
 	struct mds_batch batch;
 	struct mds_table locks;
 	struct mds_counters counters;
@@ -870,9 +894,12 @@ struct mds {
 	struct mds_stats stats;
 	u32 trim_seq[256]; /* slots of our requests to data servers */
 	u64 trim_busy[4];
-	u32 ops; /* that are not answered */
+	struct mds_op *all_ops; /* that are not answered */
+	u32 ops;
+	struct mds_redo *redos; /* truncations taken up after a restart */
 	void (*drained)(void *arg);
 	void *drained_arg;
+	struct weft_timer drain_timer;
 };
 
 /**
@@ -909,7 +936,7 @@ void mds_fail(struct mds *m, int err, const char *why);
 /* mds_time() - the wall clock */
 struct mds_time mds_time(struct mds *m);
 
-/* mds_stats_text() - counters as lines "name value". Return: malloced text or NULL. */
+/* mds_stats_text() - counters as JSON. Return: malloced text or NULL. */
 char *mds_stats_text(struct mds *m, size_t *len);
 
 #endif

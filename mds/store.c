@@ -73,14 +73,14 @@ static int super_check(struct weft_kv *kv, const u8 fsid[16], const u8 uuid[16],
 	return ret;
 }
 
-int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], struct weft_kv **out,
-		   char err[WEFT_KV_ERR_MAX])
+int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool create,
+		   struct weft_kv **out, char err[WEFT_KV_ERR_MAX])
 {
 	struct weft_kv_opts o = { .path = path, .cfs = store_cfs, .ncfs = MDS_NCF };
 	int ret;
 
 	ret = weft_kv_open(&o, out, err);
-	if (ret == -ENOENT) {
+	if (ret == -ENOENT && create) {
 		o.flags = WEFT_KV_CREATE;
 		ret = weft_kv_open(&o, out, err);
 	}

@@ -137,14 +137,15 @@ struct mds_inode {
  * @path: directory of the store
  * @fsid: file system that the target belongs to
  * @uuid: the target's own id
+ * @create: make it; else it must be there
  * @out: the store
  * @err: a sentence when it fails
  *
  * Return: 0; -EXDEV (a store of another target), -EPROTONOSUPPORT (newer format), -EUCLEAN
  * (corrupt), or another negative errno.
  */
-int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], struct weft_kv **out,
-		   char err[WEFT_KV_ERR_MAX]);
+int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool create,
+		   struct weft_kv **out, char err[WEFT_KV_ERR_MAX]);
 
 /* Keys: each fills @buf (at least MDS_KEY_MAX bytes) and returns the length. */
 size_t mds_key_meta(char *buf, char tag, u64 nr);
