@@ -24,7 +24,7 @@ struct bench {
 	unsigned threads;
 	bool json, drop;
 	const char *phases;	/* names with commas, NULL: all */
-	const char *stats;	/* file with "op NAME count N bytes N ns N" lines, or NULL */
+	const char *stats;	/* file with "op NAME count N ..." lines, or NULL */
 	const char *nfs;	/* NFS mount point to look up in /proc/self/mountstats, or NULL */
 	bool header_done;
 };
