@@ -212,9 +212,6 @@ void weft_rpc_peer_destroy(struct weft_rpc_peer *p)
 		return;
 	for (i = 0; i < p->nlinks; i++)
 		rpc_link_fini(&p->links[i]);
-	for (i = 0; i < p->nlinks; i++)
-		while (p->links[i].sent.first)
-			call_end_later(p->links[i].sent.first, -ECANCELED, 0);
 	while (p->queue.first)
 		call_end_later(p->queue.first, -ECANCELED, 0);
 	free(p);

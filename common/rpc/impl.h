@@ -123,7 +123,7 @@ void rpc_link_init(struct weft_rpc_peer *p, struct weft_rpc_link *l, unsigned in
 void rpc_link_kick(struct weft_rpc_link *l, bool now);
 /* Closes the connection; its calls are requeued; connects again when there is work. */
 void rpc_link_break(struct weft_rpc_link *l, const char *why, int err);
-/* Closes the connection for good, without requeueing. */
+/* Closes the connection for good; its calls go back to the queue. */
 void rpc_link_fini(struct weft_rpc_link *l);
 
 #endif

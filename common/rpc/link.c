@@ -45,6 +45,7 @@ static void link_close(struct weft_rpc_link *l)
 void rpc_link_fini(struct weft_rpc_link *l)
 {
 	link_close(l);
+	rpc_peer_requeue(l);
 }
 
 static void link_backoff(struct weft_rpc_link *l)
