@@ -314,7 +314,7 @@ int mgmt_server_create(const struct mgmt_server_cfg *cfg, struct mgmt_server **o
 	srv->cfg = *cfg;
 	if (!srv->cfg.lease_ms)
 		srv->cfg.lease_ms = MGMT_LEASE_MS_DEFAULT;
-	mgmt_vitals_init(&srv->vitals, srv->cfg.lease_ms * WEFT_NS_PER_MS);
+	mgmt_vitals_init(&srv->vitals, srv->cfg.lease_ms * WEFT_NS_PER_MS, MGMT_EXPIRY_NS);
 	weft_timer_init(&srv->publish, publish, srv);
 	weft_timer_init(&srv->expiry, expiry_tick, srv);
 	ret = mgmt_state_init(&srv->st);

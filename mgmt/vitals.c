@@ -15,9 +15,10 @@
 
 #define BYTES_MAX (1ull << 49) /* times MGMT_TARGETS_MAX fits */
 
-void mgmt_vitals_init(struct mgmt_vitals *v, uint64_t lease_ns)
+void mgmt_vitals_init(struct mgmt_vitals *v, uint64_t lease_ns, uint64_t tick_ns)
 {
 	memset(v, 0, sizeof(*v));
+	v->tick_ns = tick_ns;
 	v->lease_ns = lease_ns;
 }
 
@@ -101,7 +102,7 @@ size_t mgmt_vitals_expired(struct mgmt_vitals *v, const struct mgmt_state *st, u
 	size_t i, n = 0;
 
 	/* Asleep ourselves: heartbeats may lie unread in our sockets. */
-	if (now - v->checked > v->lease_ns / 4)
+	if (now - v->checked > v->lease_ns / 4 && now - v->checked > 4 * v->tick_ns)
 		v->since = now;
 	v->checked = now;
 	for (i = 0; i < st->s->n_nodes && n < max; i++)

@@ -27,6 +27,7 @@ struct mgmt_usage {
 /**
  * struct mgmt_vitals - all nodes and targets
  * @lease_ns: a node's lease
+ * @tick_ns: how often mgmt_vitals_expired() is called
  * @since: leadership began
  * @checked: last call of mgmt_vitals_expired()
  * @heard: last heartbeat of each node, 0: none
@@ -36,6 +37,7 @@ struct mgmt_usage {
  */
 struct mgmt_vitals {
 	uint64_t lease_ns;
+	uint64_t tick_ns;
 	uint64_t since;
 	uint64_t checked;
 	uint64_t *heard;
@@ -45,7 +47,7 @@ struct mgmt_vitals {
 };
 
 /* mgmt_vitals_init() - nothing heard yet. mgmt_vitals_fini() - free it. */
-void mgmt_vitals_init(struct mgmt_vitals *v, uint64_t lease_ns);
+void mgmt_vitals_init(struct mgmt_vitals *v, uint64_t lease_ns, uint64_t tick_ns);
 void mgmt_vitals_fini(struct mgmt_vitals *v);
 
 /**

@@ -19,7 +19,7 @@ static void setup(void)
 {
 	cmd_cluster(&st, 1, 2);
 	CU_ASSERT_EQUAL(cmd_fs_create(&st, 8, 0, 0), 0);
-	mgmt_vitals_init(&v, LEASE);
+	mgmt_vitals_init(&v, LEASE, TICK);
 	mgmt_vitals_reset(&v, 5000);
 }
 
