@@ -13,6 +13,7 @@
 #	expect_errno ERRNO COMMAND...	one test: the command must fail and say that error
 #	program COMMAND...		a program that counts its own tests: they count here
 #	scaled N			N on the stock kernel, a fifth on kernels with checkers
+#	weft_module			load it, with what it depends on
 #	weft_up [MDS [OSS]]		module, cluster on loopback in /data/weft (2 and 3)
 #	weft_mount [DIR [OPTIONS]]	mount it (/mnt)
 #	weft_umount [DIR]
@@ -122,7 +123,8 @@ drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 
 weft_module() {
 	grep -q '^weft ' /proc/modules && return
-	modprobe -q libcrc32c # insmod does not look for what the module needs
+	# insmod does not look for what the module needs, modprobe does not find ours.
+	modinfo -F depends "$WEFT_KMOD/weft.ko" | tr , '\n' | xargs -r modprobe -a || return
 	insmod "$WEFT_KMOD/weft.ko"
 }
 

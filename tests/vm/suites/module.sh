@@ -7,7 +7,7 @@ registered() { grep -qw weft /proc/filesystems; }
 
 refuse "not registered before" registered
 for round in 1 2 3 4 5 6 7 8 9 10; do
-	require "load $round" insmod "$WEFT_KMOD/weft.ko"
+	require "load $round" weft_module
 	check "registered $round" registered
 	expect_errno EEXIST insmod "$WEFT_KMOD/weft.ko"
 	require "unload $round" rmmod weft
