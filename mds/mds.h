@@ -122,7 +122,6 @@ struct mds_write {
 	struct mds_write *next;
 	u8 cf;
 	bool del;
-	bool prefix; /* delete all keys that begin with key */
 	u16 klen;
 	u32 vlen;
 	char buf[]; /* key, value */
@@ -222,7 +221,8 @@ int mds_tx_new(struct mds_tx *tx, u64 ino, struct mds_node **n);
 int mds_tx_put(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen, const void *val,
 	       size_t vlen);
 int mds_tx_del(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen);
-int mds_tx_del_prefix(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen);
+/* mds_tx_del_prefix() - delete all keys that begin with @prefix, as they are now */
+int mds_tx_del_prefix(struct mds_tx *tx, enum mds_cf cf, const void *prefix, size_t len);
 
 /**
  * mds_read_inode() - read an inode

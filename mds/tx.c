@@ -64,13 +64,7 @@ void mds_tx_apply(struct mds_tx *tx)
 	}
 	while ((w = tx->writes)) {
 		tx->writes = w->next;
-		if (w->prefix) {
-			ssize_t ret = weft_kv_delete_prefix(b->kvb, w->cf, w->buf, w->klen,
-							    SIZE_MAX);
-
-			if (ret < 0)
-				mds_fail(tx->m, ret, "cannot read the store");
-		} else if (w->del) {
+		if (w->del) {
 			weft_kv_delete(b->kvb, w->cf, w->buf, w->klen);
 		} else {
 			weft_kv_put(b->kvb, w->cf, w->buf, w->klen, w->buf + w->klen, w->vlen);
@@ -82,7 +76,7 @@ void mds_tx_apply(struct mds_tx *tx)
 }
 
 static int tx_write(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen,
-		    const void *val, size_t vlen, bool del, bool prefix)
+		    const void *val, size_t vlen, bool del)
 {
 	struct mds_write *w = malloc(sizeof(*w) + klen + vlen);
 
@@ -91,7 +85,6 @@ static int tx_write(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t k
 	w->next = NULL;
 	w->cf = cf;
 	w->del = del;
-	w->prefix = prefix;
 	w->klen = klen;
 	w->vlen = vlen;
 	memcpy(w->buf, key, klen);
@@ -105,17 +98,34 @@ static int tx_write(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t k
 int mds_tx_put(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen, const void *val,
 	       size_t vlen)
 {
-	return tx_write(tx, cf, key, klen, val, vlen, false, false);
+	return tx_write(tx, cf, key, klen, val, vlen, false);
 }
 
 int mds_tx_del(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen)
 {
-	return tx_write(tx, cf, key, klen, NULL, 0, true, false);
+	return tx_write(tx, cf, key, klen, NULL, 0, true);
 }
 
-int mds_tx_del_prefix(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen)
+int mds_tx_del_prefix(struct mds_tx *tx, enum mds_cf cf, const void *prefix, size_t len)
 {
-	return tx_write(tx, cf, key, klen, NULL, 0, true, true);
+	struct mds_batch *b = &tx->m->batch;
+	struct weft_kv_iter *it;
+	size_t klen;
+	int ret;
+
+	ret = weft_kv_iter_prefix(tx->m->kv, b->state == MDS_BUILD ? b->kvb : NULL, cf, prefix,
+				  len, &it);
+	if (ret)
+		return ret;
+	for (weft_kv_iter_first(it); !ret && weft_kv_iter_valid(it); weft_kv_iter_next(it)) {
+		const void *key = weft_kv_iter_key(it, &klen);
+
+		ret = mds_tx_del(tx, cf, key, klen);
+	}
+	if (!ret)
+		ret = weft_kv_iter_error(it);
+	weft_kv_iter_free(it);
+	return ret;
 }
 
 int mds_read_key(struct mds *m, enum mds_cf cf, const void *key, size_t klen,

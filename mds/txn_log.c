@@ -26,7 +26,7 @@ WEFT_ASSERT_SIZE(struct log_node, 176);
 
 struct log_write {
 	__u8 cf;
-	__u8 kind; /* 0: put, 1: delete, 2: delete a prefix */
+	__u8 del;
 	__le16 klen;
 	__le32 vlen;
 };
@@ -78,7 +78,7 @@ int mds_log_encode(const struct mds_tx *tx, const struct mds_sub *subs, u32 n, c
 		p = put(p, &ln, sizeof(ln));
 	}
 	for (w = tx->writes; w; w = w->next) {
-		struct log_write lw = { .cf = w->cf, .kind = w->prefix ? 2 : w->del,
+		struct log_write lw = { .cf = w->cf, .del = w->del,
 					.klen = cpu_to_le16(w->klen),
 					.vlen = cpu_to_le32(w->vlen) };
 
@@ -139,15 +139,9 @@ static int replay_write(struct mds_tx *tx, struct weft_cursor *c)
 	val = weft_cur_take(c, vlen);
 	if (!key || !val || lw.cf >= MDS_NCF)
 		return -EUCLEAN;
-	switch (lw.kind) {
-	case 0:
-		return mds_tx_put(tx, lw.cf, key, klen, val, vlen);
-	case 1:
+	if (lw.del)
 		return mds_tx_del(tx, lw.cf, key, klen);
-	case 2:
-		return mds_tx_del_prefix(tx, lw.cf, key, klen);
-	}
-	return -EUCLEAN;
+	return mds_tx_put(tx, lw.cf, key, klen, val, vlen);
 }
 
 int mds_log_replay(struct mds_tx *tx, const char *log, size_t len)
