@@ -65,7 +65,9 @@ struct inode *weft_alloc_inode(struct super_block *sb)
 
 void weft_free_inode(struct inode *inode)
 {
-	kfree(inode->i_link);
+	/* i_link shares its place with i_dir_seq and i_pipe. */
+	if (S_ISLNK(inode->i_mode))
+		kfree(inode->i_link);
 	kmem_cache_free(weft_inode_cache, WEFT_I(inode));
 }
 
