@@ -45,7 +45,8 @@ struct tcp_rx {
 	u8 *buf; /* RX_BUF bytes */
 	size_t have;
 	struct weft_hdr *hdr;  /* in @buf while bulk is being read, else NULL */
-	struct weft_rpc *rpc;  /* bulk goes to it; NULL: bulk is thrown away */
+	struct weft_rpc *rpc;  /* that the message answers, with a reference, or NULL */
+	bool discard;	       /* nobody waits for the bulk */
 	struct iov_iter bulk;
 	size_t bulk_left;
 	bool dead; /* reported as broken, or closed */
@@ -273,10 +274,8 @@ static void wtcp_detach(struct weft_xprt *x, struct weft_rpc *rpc, const void *c
 	mutex_unlock(&t->tx_mutex);
 
 	mutex_lock(&t->rx_mutex);
-	if (t->rx.rpc == rpc) {
-		t->rx.rpc = NULL;
-		weft_rpc_put(rpc);
-	}
+	if (t->rx.rpc == rpc)
+		t->rx.discard = true;
 	mutex_unlock(&t->rx_mutex);
 }
 
@@ -324,7 +323,7 @@ static int wtcp_rx_bulk_buffered(struct weft_tcp *t, size_t text)
 	struct tcp_rx *rx = &t->rx;
 	size_t n = min(rx->have - text, rx->bulk_left);
 
-	if (rx->rpc && copy_to_iter(rx->buf + text, n, &rx->bulk) != n)
+	if (!rx->discard && copy_to_iter(rx->buf + text, n, &rx->bulk) != n)
 		return -EFAULT;
 	rx->bulk_left -= n;
 	/* The header stays in front until the message is complete. */
@@ -359,7 +358,9 @@ static int wtcp_rx_parse(struct weft_tcp *t)
 	rx->rpc = rpc;
 	rx->hdr = hdr;
 	rx->bulk_left = le32_to_cpu(hdr->bulk_len);
-	if (rpc)
+	/* Whoever detaches it from now on waits for rx_mutex. */
+	rx->discard = !rpc || READ_ONCE(rpc->detached);
+	if (!rx->discard)
 		rx->bulk = rpc->in;
 	ret = wtcp_rx_bulk_buffered(t, text);
 	if (ret || rx->bulk_left)
@@ -391,7 +392,7 @@ static int wtcp_rx_bulk(struct weft_tcp *t)
 	u8 *scratch = rx->buf + rx->have;
 	int ret, err;
 
-	if (rx->rpc) {
+	if (!rx->discard) {
 		ret = wtcp_read(t, &rx->bulk, rx->bulk_left);
 		if (ret > 0)
 			iov_iter_advance(&rx->bulk, ret);
