@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The tools' configuration: found, read, checked; every failure has a sentence with the file's name.
+ * The tools' configuration: found, read, checked; every failure has a sentence with the file's
+ * name.
  */
 #include "common/conf.h"
 

@@ -3,7 +3,8 @@
  * The cluster map in user space: a checked, immutable, counted copy of the encoding of
  * proto/map.h, and a holder whose map can be replaced while others read it.
  *
- * Protection: a map never changes after weft_map_decode(); its count is atomic. A holder has a lock.
+ * Protection: a map never changes after weft_map_decode(); its count is atomic. A holder has a
+ * lock.
  */
 #ifndef WEFT_COMMON_MAPVIEW_H
 #define WEFT_COMMON_MAPVIEW_H

@@ -3,8 +3,8 @@
  * Opening targets: read the superblock, check it, lock it; for object targets check that the data
  * file or device carries the same one.
  *
- * Each failure has an errno of its own and a sentence that names the path. What is read from disk is
- * an input: nothing of it is used before the checksum and the ranges are right.
+ * Each failure has an errno of its own and a sentence that names the path. What is read from disk
+ * is an input: nothing of it is used before the checksum and the ranges are right.
  */
 #include "common/target.h"
 

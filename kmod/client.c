@@ -10,8 +10,9 @@
  * that a transport works on as soon as the transport is closed. umount -f, a failed mount, and the
  * last part of disconnecting use it.
  *
- * Works: weft_io_wq for transports and completions (never blocks long), weft_link_wq for connecting,
- * weft_session_wq for what waits for requests itself. All can make progress without memory.
+ * Works: weft_io_wq for transports and completions (never blocks long), weft_link_wq for
+ * connecting, weft_session_wq for what waits for requests itself. All can make progress without
+ * memory.
  */
 #include <linux/module.h>
 #include <linux/random.h>

@@ -87,8 +87,8 @@ struct weft_fs_ops {
  *
  * Return: 0; -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, ... no management server could be reached;
  * -EPROTONOSUPPORT no common wire version or unknown map version, or transport unknown;
- * -EKEYREJECTED the secret is missing or wrong; -ENODEV the file system is not active yet (no groups); -EBADMSG
- * management sent a damaged map; -EINTR killed; -ENOMEM.
+ * -EKEYREJECTED the secret is missing or wrong; -ENODEV the file system is not active yet (no
+ * groups); -EBADMSG management sent a damaged map; -EINTR killed; -ENOMEM.
  * Context: process, may sleep; killable.
  */
 int weft_fs_connect(const struct weft_connect_opts *opts, const struct weft_fs_ops *ops,

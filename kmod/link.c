@@ -2,9 +2,9 @@
 /*
  * Peers and links: connections to targets, kept up for ever.
  *
- * Normal course: a peer's queue gets a request, weft_peer_kick() gives it to the ready link with the
- * fewest bytes under way, the transport sends it. The reply comes through weft_link_message() and
- * weft_link_received(), which ends the request or routes it again.
+ * Normal course: a peer's queue gets a request, weft_peer_kick() gives it to the ready link with
+ * the fewest bytes under way, the transport sends it. The reply comes through weft_link_message()
+ * and weft_link_received(), which ends the request or routes it again.
  *
  * A link's work takes it from DOWN through CONNECTING (open, see handshake.c) to READY. When a
  * connection fails the link is BROKEN; the work closes the transport, routes what was outstanding

@@ -2,16 +2,16 @@
 /*
  * The cluster map of a mount: fetched, checked, put in place.
  *
- * Normal course: management pushes the number of a new epoch, the work fetches the map, checks every
- * reference in it (proto/map.c), makes a peer for each target and a session for each metadata group
- * that are new, replaces fs->map, and routes all waiting requests again. The map is also fetched
- * when a server knew a newer one, when a connection fails, on each new connection to management
- * (that subscribes again), and every 30 s (every second while requests are parked).
+ * Normal course: management pushes the number of a new epoch, the work fetches the map, checks
+ * every reference in it (proto/map.c), makes a peer for each target and a session for each metadata
+ * group that are new, replaces fs->map, and routes all waiting requests again. The map is also
+ * fetched when a server knew a newer one, when a connection fails, on each new connection to
+ * management (that subscribes again), and every 30 s (every second while requests are parked).
  *
  * A damaged map, or one of another file system, is refused with a message; the old one stays.
  *
- * One work fetches, so there is one fetch at a time. fs->map: RCU; replaced under fs->lock. Peers and
- * sessions are only ever added.
+ * One work fetches, so there is one fetch at a time. fs->map: RCU; replaced under fs->lock. Peers
+ * and sessions are only ever added.
  */
 #include <linux/crc32c.h>
 #include <linux/in.h>

@@ -13,9 +13,9 @@
  * connections that it knows.
  *
  * The lease: KEEPALIVE every third of it. It is believed until the time of *sending* the request
- * that renewed it plus 15/16 of its length, by the boot clock. A recall makes weft_fs_lease() answer
- * NONE at once; lease_work then lets the VFS register its open files and write back, and tells the
- * server. A grant is told to the VFS before it is visible.
+ * that renewed it plus 15/16 of its length, by the boot clock. A recall makes weft_fs_lease()
+ * answer NONE at once; lease_work then lets the VFS register its open files and write back, and
+ * tells the server. A grant is told to the VFS before it is visible.
  *
  * Locks: fs->lock for the state; s->upcalls (outside it) around everything that calls the VFS.
  * SESSION_OPEN, RECLAIM and LEASE_ACK are waited for in works; weft_fs_abort() ends these waits.

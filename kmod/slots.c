@@ -78,7 +78,8 @@ void weft_slots_release(struct weft_rpc *rpc)
  * @count: how many there are now
  *
  * Requests that hold a slot and wait are given another when they are routed again; the caller
- * does that with those that are queued. Of those that are still with a connection the slot is only taken away.
+ * does that with those that are queued. Of those that are still with a connection the slot is only
+ * taken away.
  */
 void weft_slots_reset(struct weft_fs *fs, struct weft_slots *s, u32 count)
 {

@@ -3,8 +3,8 @@
  * A file outgrows the metadata server: its bytes move to chunks.
  *
  * SPILL BEGIN tells the server, which goes on to hold the inline bytes; from then on this client
- * writes the file's folios to chunks (WEFT_I_SPILLED). The folios of the inline part are brought in,
- * held, made dirty and written; when they are durable SPILL DONE makes the server forget the
+ * writes the file's folios to chunks (WEFT_I_SPILLED). The folios of the inline part are brought
+ * in, held, made dirty and written; when they are durable SPILL DONE makes the server forget the
  * inline bytes. If the client dies in between, or fails, the file is
  * still inline, and the next SPILL BEGIN has the server cut what the first one left in chunks.
  *

@@ -4,8 +4,8 @@
  *
  * Sending: wtcp_send() appends the request to the send list; whoever gets tx_mutex sends what is
  * there without waiting, usually the submitter itself. When the socket is full the write_space
- * callback lets tx_work go on. Bulk in pages is handed to the network by reference, where the kernel
- * can do that.
+ * callback lets tx_work go on. Bulk in pages is handed to the network by reference, where the
+ * kernel can do that.
  *
  * Receiving: data_ready queues rx_work, which reads headers and texts through a small buffer, and
  * bulk straight into the memory of the request that waits for it.

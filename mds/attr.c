@@ -2,8 +2,8 @@
 /*
  * GETATTR and SETATTR: attributes, with the rules of chmod, chown, utimensat and truncate.
  *
- * A new size of a file in chunks is carried out on the data servers first (cut.c): the op runs twice,
- * with the inode locked between; all checks are made in the first run.
+ * A new size of a file in chunks is carried out on the data servers first (cut.c): the op runs
+ * twice, with the inode locked between; all checks are made in the first run.
  */
 #include <string.h>
 #include <sys/stat.h>

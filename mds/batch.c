@@ -10,8 +10,9 @@
  * ops of the batch are answered, also the failed ones: their failure may have been caused by
  * changes that were not durable before.
  *
- * Failures: an op that fails leaves nothing in the batch. A commit that fails has an unknown outcome:
- * nobody is answered and the target gives up (mds_fail()); after a restart the slots tell the truth.
+ * Failures: an op that fails leaves nothing in the batch. A commit that fails has an unknown
+ * outcome: nobody is answered and the target gives up (mds_fail()); after a restart the slots tell
+ * the truth.
  *
  * Protection: all on the owner's loop. While the state is MDS_COMMIT the batch and its nodes are
  * not changed; the worker sees only the store's batch.

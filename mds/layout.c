@@ -2,9 +2,9 @@
 /*
  * The attribute weft.layout: "pool=NAME chunk=BYTES width=N inline=BYTES".
  *
- * Of a directory: what files made in it get from then on. Of a file: where its chunks are; it can be
- * set only as long as the file has none. Keys that are left out keep their value; anything that is
- * not understood, or that the pool does not allow, is refused with EINVAL.
+ * Of a directory: what files made in it get from then on. Of a file: where its chunks are; it can
+ * be set only as long as the file has none. Keys that are left out keep their value; anything that
+ * is not understood, or that the pool does not allow, is refused with EINVAL.
  */
 #include <stdio.h>
 #include <stdlib.h>

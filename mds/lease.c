@@ -9,7 +9,8 @@
  *	2		none		both ask at each use
  *	2 -> 1		none		the one left gets SOLE
  *
- * During the grace after a restart nobody gets SOLE: a client that was there before may still cache.
+ * During the grace after a restart nobody gets SOLE: a client that was there before may still
+ * cache.
  */
 #include "common/log.h"
 #include "mds/mds.h"

@@ -7,8 +7,8 @@
  * service. A map with ROOT_PENDING makes the group of shard 0 write inode 1 and tell management; it
  * repeats that until a map comes without the flag.
  *
- * Failures: without ROOT_PENDING the root must be there; if it is not, the store is not the one that
- * the map means, and the target refuses to serve.
+ * Failures: without ROOT_PENDING the root must be there; if it is not, the store is not the one
+ * that the map means, and the target refuses to serve.
  */
 #include <string.h>
 #include <sys/stat.h>

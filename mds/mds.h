@@ -697,8 +697,8 @@ struct mds_op_desc {
 /**
  * struct mds_op - a request, or a piece of the server's own work
  *
- * Filled in by who makes it: m, desc, session_id, group, epoch, slot, body, tail, bulk, conn, server,
- * reply; it lives until reply(), which frees it.
+ * Filled in by who makes it: m, desc, session_id, group, epoch, slot, body, tail, bulk, conn,
+ * server, reply; it lives until reply(), which frees it.
  */
 struct mds_op {
 	struct mds_op *next;

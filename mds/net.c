@@ -4,8 +4,8 @@
  *
  * Happy path: the router finds the target that leads the group, the call goes there, the answer
  * comes back. A call follows its group: when the map says that it is led by another target now, or
- * when the target answers that it has a newer map, is recovering or not there yet, it is begun again
- * after a pause, until its own deadline if it has one.
+ * when the target answers that it has a newer map, is recovering or not there yet, it is begun
+ * again after a pause, until its own deadline if it has one.
  */
 #include "mds/net.h"
 

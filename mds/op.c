@@ -5,8 +5,9 @@
  * Happy path of a request: its group and session are ours, its body can be taken apart, its inode
  * lies on a shard of ours, its slot is new; then it is submitted (batch.c).
  *
- * Failures: each check has a status of its own that tells the client what to do (fetch the map, open
- * the session, give up). A body that makes no sense is -EBADMSG; the connection is closed for it.
+ * Failures: each check has a status of its own that tells the client what to do (fetch the map,
+ * open the session, give up). A body that makes no sense is -EBADMSG; the connection is closed for
+ * it.
  */
 #include <stdlib.h>
 #include <string.h>

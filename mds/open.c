@@ -3,11 +3,11 @@
  * OPEN and CLOSE, and the table of open files.
  *
  * Happy path: OPEN finds or makes the file, checks the access, registers (session, open_id) so that
- * the inode outlives its last name, and puts inline data into the reply: open and read in one. CLOSE
- * takes registrations away; the last one of an inode without names deletes it.
+ * the inode outlives its last name, and puts inline data into the reply: open and read in one.
+ * CLOSE takes registrations away; the last one of an inode without names deletes it.
  *
- * The table lives in memory; after a restart clients tell it again (session.c). An OPEN that changes
- * nothing runs at once, unless the commit under way may take the inode away.
+ * The table lives in memory; after a restart clients tell it again (session.c). An OPEN that
+ * changes nothing runs at once, unless the commit under way may take the inode away.
  */
 #include <stdlib.h>
 #include <string.h>

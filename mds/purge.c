@@ -4,10 +4,12 @@
  *
  * Happy path: nobody has it open: the inode goes with the name, and a purge record stays if it may
  * have objects; a few purges run at a time in the background, each record is removed when all
- * groups have deleted. Somebody has it open, or the open files are not known yet after a restart: the
- * inode stays as an orphan (a record 'O') and goes at the last close, or at the end of the grace.
+ * groups have deleted. Somebody has it open, or the open files are not known yet after a restart:
+ * the inode stays as an orphan (a record 'O') and goes at the last close, or at the end of the
+ * grace.
  *
- * Purge records are numbered, so that they are worked through in order and each only once per start.
+ * Purge records are numbered, so that they are worked through in order and each only once per
+ * start.
  *
  * Fault points: mds.purge.begin, mds.purge.cut.
  */

@@ -3,10 +3,10 @@
  * The cluster's rename lock, kept by the group of shard 0: who moves a directory to another parent
  * holds it, so that two moves cannot make a loop together.
  *
- * Happy path: RENAME_LOCK stores the holder (a transaction number of a group), RENAME_UNLOCK frees it;
- * others wait in a queue. The holder survives a restart of either side: when somebody waits and the
- * holder is silent, its group is asked what became of that number (TXN_STATUS); a number that is not
- * running any more frees the lock.
+ * Happy path: RENAME_LOCK stores the holder (a transaction number of a group), RENAME_UNLOCK frees
+ * it; others wait in a queue. The holder survives a restart of either side: when somebody waits and
+ * the holder is silent, its group is asked what became of that number (TXN_STATUS); a number that
+ * is not running any more frees the lock.
  *
  * Fault points: mds.rename.granted.
  */

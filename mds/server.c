@@ -2,8 +2,8 @@
 /*
  * Requests in, replies out, see server.h.
  *
- * Each request becomes an op that points into it; bulk is copied into one piece, since values of the
- * store are one piece. A reply that finds its connection gone is dropped by the rpc layer; the
+ * Each request becomes an op that points into it; bulk is copied into one piece, since values of
+ * the store are one piece. A reply that finds its connection gone is dropped by the rpc layer; the
  * client asks again with the same slot.
  *
  * ADMIN carries a line of text: "stats" (answered by JSON), "log LEVEL", "fault SPEC"; not for

@@ -2,12 +2,12 @@
 /*
  * Client sessions: who is there, which files each has open, what survives a restart.
  *
- * Happy path: SESSION_OPEN stores a record (with the slots it is all that survives a restart); every
- * request renews the session's lease; SESSION_CLOSE removes it all.
+ * Happy path: SESSION_OPEN stores a record (with the slots it is all that survives a restart);
+ * every request renews the session's lease; SESSION_CLOSE removes it all.
  *
- * A session that is silent for longer than its lease is no longer live: others need not wait for it,
- * its requests are refused with WEFT_S_BAD_SESSION until it opens itself again; its slots and open
- * files are kept, until it has been silent for expire_ms.
+ * A session that is silent for longer than its lease is no longer live: others need not wait for
+ * it, its requests are refused with WEFT_S_BAD_SESSION until it opens itself again; its slots and
+ * open files are kept, until it has been silent for expire_ms.
  *
  * After a restart open files are unknown until each client has told them (RECLAIM). Until all have,
  * or two leases have passed (the grace), no inode without names is deleted and no SOLE lease given.

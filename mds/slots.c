@@ -3,12 +3,13 @@
  * Request slots: each change is applied once, however often its request arrives.
  *
  * Happy path: a request carries a new sequence number; its reply is stored in the batch that holds
- * its effect. When the connection or the server dies before the reply arrives, the same number comes
+ * its effect. When the connection or the server dies before the reply arrives, the same number
+ * comes
  * again: the stored reply is the answer. While the first one still runs, the second joins it.
  *
  * A request that failed has changed nothing and stores nothing; when it comes again, it runs again.
- * An older number is a late duplicate and refused. The sequence numbers in memory are loaded with the
- * session; the replies stay in the store.
+ * An older number is a late duplicate and refused. The sequence numbers in memory are loaded with
+ * the session; the replies stay in the store.
  */
 #include <stdlib.h>
 #include <string.h>

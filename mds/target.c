@@ -7,8 +7,8 @@
  * The RocksDB is made at the first start; the file "db.made" tells that this was done, so that a
  * RocksDB that vanished later is an error and not an empty target.
  *
- * Draining: requests that came are answered, calls to others are ended, then core, service and store
- * are closed in this order; whatever still waited is told to ask again (WEFT_S_RECOVERY).
+ * Draining: requests that came are answered, calls to others are ended, then core, service and
+ * store are closed in this order; whatever still waited is told to ask again (WEFT_S_RECOVERY).
  */
 #include "mds/target.h"
 

@@ -2,7 +2,8 @@
 /*
  * A metadata target of the running daemon: its superblock, thread, store, core and service.
  *
- * Protection: the functions are called by the main thread; what they start runs on the target's own.
+ * Protection: the functions are called by the main thread; what they start runs on the target's
+ * own.
  */
 #ifndef WEFT_MDS_TARGET_H
 #define WEFT_MDS_TARGET_H

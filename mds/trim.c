@@ -2,9 +2,9 @@
 /*
  * Cutting and deleting the objects of one inode on all data groups that its layout uses.
  *
- * Happy path: one OBJ_TRUNCATE to each group, all at once; the sum of the bytes that were freed comes
- * back. A group that does not answer is waited for (the call is repeated through restarts and map
- * changes); a group that answers with an error is asked again after a pause: bytes that were
+ * Happy path: one OBJ_TRUNCATE to each group, all at once; the sum of the bytes that were freed
+ * comes back. A group that does not answer is waited for (the call is repeated through restarts and
+ * map changes); a group that answers with an error is asked again after a pause: bytes that were
  * truncated must never come back. When all our slots are in use the rest waits for one.
  */
 #include <stdlib.h>

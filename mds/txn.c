@@ -14,8 +14,8 @@
  *	COMMITTED	yes	no	COMMITTED	all confirmed
  *	ABORTING	no	no	UNKNOWN		all told, or two seconds
  *
- * A participant that answers WEFT_S_BUSY, or not within five seconds, makes the op start over after a
- * pause. After a crash transactions without a record are forgotten (participants ask and hear
+ * A participant that answers WEFT_S_BUSY, or not within five seconds, makes the op start over after
+ * a pause. After a crash transactions without a record are forgotten (participants ask and hear
  * UNKNOWN); those with one send COMMIT again.
  *
  * Transaction numbers are the target's incarnation (counted at each start) and a count.

@@ -2,8 +2,8 @@
 /*
  * Finding data and holes: a worker walks the stored records.
  *
- * Unwritten blocks and the bytes behind a record's length are holes. A record that cannot be decoded
- * is -EIO: neither data nor a hole.
+ * Unwritten blocks and the bytes behind a record's length are holes. A record that cannot be
+ * decoded is -EIO: neither data nor a hole.
  */
 #include <errno.h>
 

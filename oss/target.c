@@ -72,8 +72,8 @@ static int set_db_made(const struct oss_target *t)
 
 /*
  * A server that was killed may have disk requests under way for a moment; the kernel keeps its
- * lock on the data file until they are over, and so must we wait: they could hit blocks that we give
- * to somebody else.
+ * lock on the data file until they are over, and so must we wait: they could hit blocks that we
+ * give to somebody else.
  */
 static int open_when_free(struct oss_target *t, const struct oss_store_cfg *cfg)
 {

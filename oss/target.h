@@ -2,7 +2,8 @@
 /*
  * A target of the running daemon: its superblock, thread, store and service.
  *
- * Protection: the functions are called by the main thread; what they start runs on the target's own.
+ * Protection: the functions are called by the main thread; what they start runs on the target's
+ * own.
  */
 #ifndef WEFT_OSS_TARGET_H
 #define WEFT_OSS_TARGET_H

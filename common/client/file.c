@@ -2,9 +2,10 @@
 /*
  * Open files of libweft: data inline in the metadata group, or in chunks on the data groups.
  *
- * Happy path: a small file is read and written by one metadata request. A file that grows beyond its
- * layout's limit is spilled: BEGIN, its bytes go to chunk objects, DONE. Chunks are read and written
- * in pieces of at most 1 MiB, all at once; sizes and times are committed by sync, truncate, close.
+ * Happy path: a small file is read and written by one metadata request. A file that grows beyond
+ * its layout's limit is spilled: BEGIN, its bytes go to chunk objects, DONE. Chunks are read and
+ * written in pieces of at most 1 MiB, all at once; sizes and times are committed by sync, truncate,
+ * close.
  *
  * Failures: WEFT_S_LAYOUT says that somebody else spilled the file: attributes are fetched and the
  * request is made anew. An error of one piece is the error of the whole; what other pieces wrote

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Namespace operations of libweft: each fills a body of proto/meta.h, runs it, and takes what it needs
- * from the reply. Runs in the program's threads; op.c does the waiting and retrying.
+ * Namespace operations of libweft: each fills a body of proto/meta.h, runs it, and takes what it
+ * needs from the reply. Runs in the program's threads; op.c does the waiting and retrying.
  *
  * Failures are the server's errno; WEFT_S_LAYOUT is dealt with in file.c.
  */

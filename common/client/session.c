@@ -7,8 +7,8 @@
  *	OPENING -> OPENING	anything went wrong: again after a pause
  *	OPEN -> CLOSED		an answer WEFT_S_BAD_SESSION
  *
- * An open session is kept by KEEPALIVE every third of its lease. Nothing is cached here: a recall of
- * the lease is acknowledged at once.
+ * An open session is kept by KEEPALIVE every third of its lease. Nothing is cached here: a recall
+ * of the lease is acknowledged at once.
  *
  * Belongs to the loop.
  */

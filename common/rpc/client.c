@@ -6,8 +6,8 @@
  * and its reply ends it. A call is in exactly one of: the peer's queue (CALL_QUEUED), a link's list
  * (CALL_SENT), neither (CALL_IDLE, CALL_OVER).
  *
- * Failures: a broken connection puts its calls back at the head of the queue, in their order, marked
- * as replays. A call that ends early (deadline, cancel) while the transport still uses its
+ * Failures: a broken connection puts its calls back at the head of the queue, in their order,
+ * marked as replays. A call that ends early (deadline, cancel) while the transport still uses its
  * memory breaks that connection, because half a message cannot be taken back.
  *
  * Belongs to the client's loop.

@@ -4,8 +4,8 @@
  *
  * Happy path: DOWN -> CONNECTING -> INIT -> (AUTH) -> UP. Each state has a limit of 5 s.
  *
- * Failures: whatever goes wrong leads to rpc_link_break(): the calls go back to the peer's queue, and
- * while there is work the next address is tried after a pause that doubles from 50 ms to 2 s
+ * Failures: whatever goes wrong leads to rpc_link_break(): the calls go back to the peer's queue,
+ * and while there is work the next address is tried after a pause that doubles from 50 ms to 2 s
  * (jittered). A handshake that the server refuses for good ends the waiting calls with its
  * status. A server that cannot prove the secret is refused here (WEFT_S_AUTH).
  *

@@ -7,9 +7,9 @@
  * A service decodes requests, calls the handler of the opcode, and sends the one reply.
  *
  * What the service has checked before a handler runs: magic, version, flags, lengths (body at least
- * as long as proto/wire.h says, bulk only where the table allows it and at most WEFT_BULK_MAX), slot
- * present where the table demands it and below WEFT_SLOTS_MAX, crc of the bulk. The content of body
- * and tail is the handler's to check; weft_rpc_malformed() is the answer to nonsense.
+ * as long as proto/wire.h says, bulk only where the table allows it and at most WEFT_BULK_MAX),
+ * slot present where the table demands it and below WEFT_SLOTS_MAX, crc of the bulk. The content of
+ * body and tail is the handler's to check; weft_rpc_malformed() is the answer to nonsense.
  *
  * A malformed message gets a log line (rate limited) and the connection is closed.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Any bytes from a peer: to a server in its handshake, to a service, to a client. They come through
- * an environment without a kernel: a stream that gives the input piece by piece and swallows what is
- * written. The first byte chooses the side, the second the size of the pieces.
+ * an environment without a kernel: a stream that gives the input piece by piece and swallows what
+ * is written. The first byte chooses the side, the second the size of the pieces.
  */
 #include <errno.h>
 #include <stdlib.h>

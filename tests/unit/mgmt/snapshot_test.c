@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Snapshots: a restored state is the state that was packed, and goes on as it would have; what makes
- * no sense is refused and leaves the state alone.
+ * Snapshots: a restored state is the state that was packed, and goes on as it would have; what
+ * makes no sense is refused and leaves the state alone.
  */
 #include <errno.h>
 #include <stdlib.h>
