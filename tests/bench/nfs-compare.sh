@@ -65,7 +65,7 @@ nfs_up() {
 	mkdir -p "$export_dir" $nfs /run/rpcbind /var/lib/nfs/v4recovery /run/rpc_pipefs
 	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || die "mounting nfsd"
 	mountpoint -q /run/rpc_pipefs || mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
-	pidof rpcbind >/dev/null || { rpcbind -w -f & rpcbind=$!; }
+	pidof rpcbind >/dev/null || { rpcbind -w && rpcbind=$(pidof rpcbind); }
 	rpc.mountd -F & mountd=$!
 	exportfs -o rw,sync,no_root_squash,insecure,no_subtree_check,fsid=0 "*:$export_dir" ||
 		die "exporting $export_dir"
