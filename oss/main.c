@@ -146,7 +146,11 @@ static void newer_map(void *arg, uint64_t epoch)
 
 	if (!r)
 		return;
-	*r = (struct refresh){ .post = { .cb = refresh_map, .arg = r }, .mc = d->mc, .epoch = epoch };
+	*r = (struct refresh){
+		.post = { .cb = refresh_map, .arg = r },
+		.mc = d->mc,
+		.epoch = epoch,
+	};
 	weft_env_post(d->env, &r->post);
 }
 

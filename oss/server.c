@@ -21,10 +21,8 @@
 #include "common/log.h"
 #include "common/slots.h"
 #include "oss/admin.h"
+#include "oss/request.h"
 #include "proto/data.h"
-
-#define CHUNK_SHIFT_MIN 16
-#define CHUNK_SHIFT_MAX 26
 
 #define SLOT_LIFE_NS (600 * WEFT_NS_PER_S)
 #define EXPIRE_NS (60 * WEFT_NS_PER_S)
@@ -149,47 +147,6 @@ static int check_map(struct oss_server *os, const struct weft_rpc_req *req)
 	return status;
 }
 
-/* Returns NULL or what is wrong with the body. */
-static const char *check_body(const struct weft_rpc_req *req, const struct weft_obj_req *b)
-{
-	uint64_t off = le32_to_cpu(b->off), len = le32_to_cpu(b->len);
-
-	if (!b->ino)
-		return "inode 0";
-	if (b->chunk_shift < CHUNK_SHIFT_MIN || b->chunk_shift > CHUNK_SHIFT_MAX)
-		return "chunk size";
-	if (req->opcode == WEFT_OP_OBJ_TRUNCATE || req->opcode == WEFT_OP_OBJ_SEEK)
-		len = 0;
-	if (off + len > 1ull << b->chunk_shift)
-		return "range outside the chunk";
-	if (req->opcode == WEFT_OP_OBJ_WRITE && len != req->bulk.len)
-		return "length of the bulk";
-	if (req->opcode == WEFT_OP_OBJ_READ && len > req->bulk_max)
-		return "more wanted than may be sent";
-	return NULL;
-}
-
-/* Returns the kind of operation or a negative errno. */
-static int op_kind(const struct weft_rpc_req *req, uint32_t flags)
-{
-	switch (req->opcode) {
-	case WEFT_OP_OBJ_READ:
-		return OSS_READ;
-	case WEFT_OP_OBJ_WRITE:
-		return OSS_WRITE;
-	case WEFT_OP_OBJ_TRUNCATE:
-		return OSS_TRUNCATE;
-	case WEFT_OP_OBJ_ZERO:
-		if (flags == WEFT_OBJ_PUNCH)
-			return OSS_PUNCH;
-		return flags == WEFT_OBJ_ALLOC ? OSS_ALLOC : -EOPNOTSUPP;
-	default:
-		if (flags == WEFT_OBJ_DATA)
-			return OSS_SEEK_DATA;
-		return flags == WEFT_OBJ_HOLE ? OSS_SEEK_HOLE : -EOPNOTSUPP;
-	}
-}
-
 static void refuse(struct weft_rpc_req *req, const char *what)
 {
 	weft_warn_peer("request refused", "peer=%s op=%u session=%llx why=\"%s\"",
@@ -202,30 +159,18 @@ static void refuse(struct weft_rpc_req *req, const char *what)
 
 static void run(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
 {
-	const struct weft_obj_req *b = req->body;
-
 	c->os = os;
 	c->req = req;
-	c->op.ino = le64_to_cpu(b->ino);
-	c->op.chunk = le64_to_cpu(b->chunk);
-	c->op.off = le32_to_cpu(b->off);
-	c->op.len = le32_to_cpu(b->len);
 	c->op.bulk = c->op.kind == OSS_WRITE ? &req->bulk : &req->rep_bulk;
 	c->op.done = call_done;
 	os->calls++;
 	oss_store_submit(os->cfg.store, &c->op);
 }
 
-static void start(struct oss_server *os, struct weft_rpc_req *req, enum oss_op_kind kind)
+static void start(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
 {
-	struct call *c = calloc(1, sizeof(*c));
 	int verdict = WEFT_SLOT_NEW;
 
-	if (!c) {
-		weft_rpc_reply_err(req, WEFT_S_BUSY);
-		return;
-	}
-	c->op.kind = kind;
 	if (req->flags & WEFT_MF_SLOT)
 		verdict = weft_slots_begin(os->slots, req->session, req->slot, req->slot_seq,
 					   weft_env_now(os->cfg.env));
@@ -253,29 +198,30 @@ static void start(struct oss_server *os, struct weft_rpc_req *req, enum oss_op_k
 static void dispatch(void *arg, struct weft_rpc_req *req)
 {
 	struct oss_server *os = arg;
-	const struct weft_obj_req *b = req->body;
-	const char *wrong;
+	const char *what;
+	struct call *c;
 	int res;
 
-	if (os->draining) {
-		weft_rpc_reply_err(req, WEFT_S_BUSY);
-		return;
-	}
-	res = check_map(os, req);
+	res = os->draining ? WEFT_S_BUSY : check_map(os, req);
 	if (res) {
 		weft_rpc_reply_err(req, res);
 		return;
 	}
-	wrong = check_body(req, b);
-	if (wrong) {
-		refuse(req, wrong);
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		weft_rpc_reply_err(req, WEFT_S_BUSY);
 		return;
 	}
-	res = op_kind(req, le32_to_cpu(b->flags));
-	if (res < 0)
-		weft_rpc_reply_err(req, res);
+	res = oss_request_decode(req, &c->op, &what);
+	if (!res) {
+		start(os, req, c);
+		return;
+	}
+	free(c);
+	if (res == -EINVAL)
+		refuse(req, what);
 	else
-		start(os, req, res);
+		weft_rpc_reply_err(req, res);
 }
 
 static void admin(void *arg, struct weft_rpc_req *req)
