@@ -59,7 +59,8 @@ static bool target_ok(const struct mgmt_state *st, const Weft__RegisterTarget *t
 	const Weft__Target *known;
 	const Weft__Node *owner;
 
-	if (t->uuid.len != 16 || t->fsid.len != 16 || (t->kind != WEFT_MDT && t->kind != WEFT_OST)) {
+	if (t->uuid.len != 16 || t->fsid.len != 16 ||
+		    (t->kind != WEFT_MDT && t->kind != WEFT_OST)) {
 		mgmt_refuse(res, -EINVAL, "a target's id or type is wrong");
 		return false;
 	}

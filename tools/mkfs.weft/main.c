@@ -25,7 +25,7 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DATA = 3, EXIT_MGMT = 4 };
 
-#define MGMT_TIMEOUT_MS 10000
+#define MGMT_TIMEOUT_MS 5000
 
 static const char help[] =
 	"usage: mkfs.weft --type mgmt|mdt|ost [options] DIRECTORY\n"

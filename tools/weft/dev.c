@@ -257,18 +257,14 @@ static int create_fs(const struct dev_cluster *c)
 static int bring_up(const struct dev_cluster *c, uint32_t wait_s)
 {
 	uint64_t deadline = now_ms() + wait_s * 1000ull;
-	bool mds = false, oss = false;
 	unsigned int i;
 	int status = 0;
 
-	for (i = 0; i < c->nmembers && !status; i++) {
+	for (i = 0; i < c->nmembers && !status; i++)
 		status = dev_start(c, &c->members[i], NULL);
-		mds |= c->members[i].kind == DEV_MDS;
-		oss |= c->members[i].kind == DEV_OSS;
-	}
 	if (!status)
 		status = wait_for(c, NULL, "the servers to register", all_up, NULL, deadline);
-	if (status || !mds || !oss)
+	if (status || !dev_count(c, DEV_MDS) || !dev_count(c, DEV_OSS))
 		return status;
 	status = create_fs(c);
 	return status ? status : wait_for(c, NULL, "the root directory", root_made, NULL, deadline);
@@ -331,8 +327,8 @@ int weft_cmd_dev_up(struct weft_cmd *cmd, int argc, char **argv)
 		status = dev_load(&c, false);
 	if (!status && !c.nmembers)
 		status = dev_create(&c, &a.spec);
-	else if (!status && (a.mds_given || a.oss_given) &&
-		 c.nmembers != 1 + a.spec.mds + a.spec.oss)
+	else if (!status && ((a.mds_given && a.spec.mds != dev_count(&c, DEV_MDS)) ||
+			     (a.oss_given && a.spec.oss != dev_count(&c, DEV_OSS))))
 		status = weft_say(WEFT_EXIT_USAGE, "%s: there is a cluster of %u daemons already",
 				  c.dir, c.nmembers);
 	if (!status)

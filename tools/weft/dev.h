@@ -83,6 +83,9 @@ int dev_destroy(const struct dev_cluster *c);
 /* dev_member() - the member of a name, or NULL */
 const struct dev_member *dev_member(const struct dev_cluster *c, const char *name);
 
+/* dev_count() - members of a kind */
+unsigned int dev_count(const struct dev_cluster *c, enum dev_kind kind);
+
 /* dev_path() - path of DIR/NAMEsuffix */
 const char *dev_path(const struct dev_cluster *c, const char *name, const char *suffix,
 		     char buf[DEV_PATH_MAX]);

@@ -49,6 +49,15 @@ const struct dev_member *dev_member(const struct dev_cluster *c, const char *nam
 	return NULL;
 }
 
+unsigned int dev_count(const struct dev_cluster *c, enum dev_kind kind)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < c->nmembers; i++)
+		n += c->members[i].kind == kind;
+	return n;
+}
+
 int dev_set_dir(struct dev_cluster *c, const char *dir)
 {
 	const char *env = getenv("WEFT_DEV");
