@@ -149,7 +149,7 @@ static void ring_submit(uv_prepare_t *h)
 		if (n == -EINTR)
 			continue;
 		if (n <= 0) {
-			/* The kernel is short of something; a completion or the next round retries. */
+			/* The kernel is short of something: a completion or a next round tries */
 			weft_warn_peer("io_uring submission delayed", "err=%d", -n);
 			return;
 		}

@@ -191,7 +191,7 @@ static int weft_remove_issue(struct weft_nsop *op)
 static void weft_lost_name(struct inode *inode, const struct weft_attr *attr, u64 stamp)
 {
 	if (le64_to_cpu(attr->ino) != inode->i_ino || !attr->change) {
-		/* It lives on another group (or is another one): count here, ask when it is used. */
+		/* It is on another group (or is another one): count here, ask when used. */
 		WRITE_ONCE(WEFT_I(inode)->stamp, 0);
 		if (S_ISDIR(inode->i_mode))
 			clear_nlink(inode);

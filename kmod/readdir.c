@@ -96,7 +96,8 @@ static void weft_prime(struct dentry *parent, const struct weft_dirent *de, cons
 		inode = d_inode(dentry);
 		if (inode && inode->i_ino == le64_to_cpu(de->attr.ino)) {
 			if (!remote)
-				weft_attr_apply(inode, &de->attr, le64_to_cpu(de->attr.data_version),
+				weft_attr_apply(inode, &de->attr,
+					le64_to_cpu(de->attr.data_version),
 						stamp);
 			WRITE_ONCE(dentry->d_time, stamp);
 		}

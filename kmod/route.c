@@ -10,13 +10,13 @@
  *
  *	answer				what happens
  *	0, errno			it ends with that result
- *	STALE_MAP, NOT_PRIMARY		the map is fetched; it goes on with a new map or after a pause
+ *	STALE_MAP, NOT_PRIMARY		the map is fetched; it goes on with a new one or after a bit
  *	BAD_SESSION			the session is opened again; GATED meanwhile
  *	BUSY, RECOVERY			again after a pause that grows, with jitter
  *	CRC				again at once, a few times
  *	NOT_LEADER			the link to management goes to the next server
  *	LAYOUT				the caller's business: WEFT_ELAYOUT
- *	anything else			-EIO, -EPROTO: a disagreement that trying again does not heal
+ *	anything else			-EIO, -EPROTO: a disagreement that no other try would heal
  */
 #include <linux/random.h>
 #include "kmod/net.h"

@@ -5,7 +5,7 @@
  *	stats		one line for each operation that was used, and counters of the mount
  *	outstanding	requests that are not over: what is waited for, where, since when, by whom
  *	servers		peers and links with their states
- *	inject_*	faults for tests: disconnect (at each n-th request), delay_ms (of each reply),
+ *	inject_*	faults for tests: disconnect (at each n-th request), delay_ms (of replies),
  *			drop_n (so many replies are lost with their connection)
  *
  * <mount> is the number that tracepoints call fs. All is read under fs->lock, in one go.

@@ -34,7 +34,7 @@ static void cut_start(struct mds_op *op)
 	op->trim.done = cut_done;
 	op->trim.arg = op;
 	if (mds_trim_start(&op->trim)) {
-		/* Without memory now: begin again; the intent is logged already, and again is harmless. */
+		/* Without memory now: begin again; the intent is logged, twice is harmless. */
 		mds_retry(op, 50);
 	}
 }

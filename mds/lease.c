@@ -3,7 +3,7 @@
  * The lease of this version: SOLE, the promise that no other client is at this group.
  *
  *	live sessions	sole holder	what happens
- *	0 -> 1		none		the one gets SOLE (in its SESSION_OPEN reply, or LEASE_GRANT)
+ *	0 -> 1		none		the one gets SOLE (by its SESSION_OPEN reply or LEASE_GRANT)
  *	1 -> 2		the first	the second's SESSION_OPEN waits; the first gets LEASE_RECALL
  *	 "		 "		it acknowledges, or does not within a lease: then it is evicted
  *	2		none		both ask at each use

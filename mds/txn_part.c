@@ -7,7 +7,7 @@
  *
  *	state			record	locks	ends by
  *	unknown			no	no	PREPARE
- *	prepared		yes	yes	COMMIT or ABORT from the coordinator, or its answer to ours
+ *	prepared		yes	yes	COMMIT or ABORT, or the coordinator's answer to us
  *	deciding (in a batch)	yes	yes	the commit of that batch
  *
  * A lock of somebody else is answered by WEFT_S_BUSY: a participant never waits. When the
@@ -88,7 +88,8 @@ static int part_lock(struct mds_part *p, const struct mds_tx *tx)
 	for (w = tx->writes; w && !ret; w = w->next) {
 		if (w->cf != MDS_CF_DENTRY || w->klen < 16)
 			continue;
-		key = (struct mds_lock_key){ .ino = mds_be64(w->buf), .hash = mds_be64(w->buf + 8) };
+		key = (struct mds_lock_key){ .ino = mds_be64(w->buf),
+					     .hash = mds_be64(w->buf + 8) };
 		if (mds_lock_blocks(p->m, key, p, true))
 			return WEFT_S_BUSY;
 		ret = mds_lock_take(p->m, key, p, MDS_LOCK_EXCL, &p->holds);

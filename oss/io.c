@@ -51,10 +51,11 @@ static uint32_t fill_io(struct oss_part *p, const struct oss_rec *rec, uint32_t 
 
 	io->off = p->store->data_offset + (rec->blk[b] << OSS_BLOCK_SHIFT);
 	do {
+		struct iovec *last = io->niov ? &iov[io->niov - 1] : NULL;
 		char *mem = p->mem[b + n];
 
-		if (io->niov && (char *)iov[io->niov - 1].iov_base + iov[io->niov - 1].iov_len == mem)
-			iov[io->niov - 1].iov_len += OSS_BLOCK;
+		if (last && (char *)last->iov_base + last->iov_len == mem)
+			last->iov_len += OSS_BLOCK;
 		else
 			iov[io->niov++] = (struct iovec){ mem, OSS_BLOCK };
 		n++;

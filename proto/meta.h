@@ -57,7 +57,7 @@ struct weft_attr {
 	__le64 ino;
 	__le64 size;
 	__le64 bytes_used;   /* allocated bytes (st_blocks * 512), rounded up */
-	__le64 change;	     /* grows with every change of the inode; of a directory: of its entries */
+	__le64 change;	     /* grows with each change of the inode, or of a directory's entries */
 	__le64 data_version; /* grows when content changes: keeps page caches honest */
 	__le64 parent;	     /* directories: the directory that holds it; others 0 */
 	struct weft_time atime, mtime, ctime, btime;

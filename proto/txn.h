@@ -40,10 +40,10 @@ WEFT_ASSERT_SIZE(struct weft_txn_prepare_req, 56);
  */
 enum weft_sub_kind { WEFT_SUB_ENTRY = 1, WEFT_SUB_MAKE = 2, WEFT_SUB_EDIT = 3 };
 
-#define WEFT_SUB_STICKY 0x0001	   /* EDIT: only for the inode's owner, or user @uid, or CAP_FOWNER */
+#define WEFT_SUB_STICKY 0x0001	   /* EDIT: for the inode's owner, user @uid, or CAP_FOWNER */
 #define WEFT_SUB_MUST_DIR 0x0002   /* EDIT: ENOTDIR if it is none */
 #define WEFT_SUB_NOT_DIR 0x0004	   /* EDIT: EISDIR if it is one */
-#define WEFT_SUB_MUST_WRITE 0x0008 /* EDIT: write permission on the inode itself (moved directory) */
+#define WEFT_SUB_MUST_WRITE 0x0008 /* EDIT: write permission on the inode (moved directory) */
 #define WEFT_SUB_SET_PARENT 0x0010 /* EDIT: a directory's parent becomes @parent */
 #define WEFT_SUB_OPEN 0x0020	   /* EDIT: @session has it open as @open_id */
 #define WEFT_SUB_KNOWN 0x003f

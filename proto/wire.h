@@ -110,15 +110,15 @@ enum weft_status {
 	WEFT_S_BAD_SESSION,	 /* session unknown here: open it (again) and retry */
 	WEFT_S_BUSY,		 /* a conflicting operation is under way: retry after a pause */
 	WEFT_S_SLOT_OLD,	 /* slot_seq is older than the slot's last: a late duplicate */
-	WEFT_S_LAYOUT,		 /* the file's layout changed (spilled): refetch attributes, retry */
+	WEFT_S_LAYOUT,		 /* the file's layout changed (spilled): refetch attributes */
 	WEFT_S_VERSION,		 /* no common wire version */
 	WEFT_S_FSID,		 /* peer belongs to another file system */
 	WEFT_S_NO_TARGET,	 /* INIT named a target that is not here */
 	WEFT_S_AUTH,		 /* authentication missing or wrong */
-	WEFT_S_MALFORMED,	 /* the request could not be decoded; the connection will be closed */
+	WEFT_S_MALFORMED,	 /* the request could not be decoded; the connection is closed */
 	WEFT_S_RECOVERY,	 /* server is recovering (sessions reclaim): retry after a pause */
 	WEFT_S_CRC,		 /* bulk_crc did not match: send again */
-	WEFT_S_NOT_LEADER,	 /* management: this one is not the leader (reply body says who is) */
+	WEFT_S_NOT_LEADER,	 /* management: this one does not lead (reply body says who does) */
 };
 
 /* Who serves an operation. */

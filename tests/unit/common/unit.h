@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the unit tests of common/ share: running a suite, a scratch directory, failing allocations. */
+/* What the unit tests of common/ share: running a suite, scratch directory, failing allocations. */
 #ifndef WEFT_TESTS_UNIT_COMMON_UNIT_H
 #define WEFT_TESTS_UNIT_COMMON_UNIT_H
 

@@ -26,7 +26,7 @@ struct oss_bed {
 	char last_err[OSS_ERR_MAX];
 };
 
-/* Makes the directory and the data file; the store is not open yet. Ends the program if it cannot. */
+/* Makes the directory and the data file; the store is not open yet. Ends the program on failure. */
 void bed_init(struct oss_bed *bed, uint64_t size);
 
 /* The two halves of bed_init(): for a test whose children run the store. */

@@ -70,7 +70,7 @@ static void model_truncate(int i, int c, uint32_t off)
 		memset(model[i][c], 0, CHUNK);
 }
 
-/* The next data that the store names is where the model has its next byte, or earlier in its block. */
+/* The next data that the store names is where the model has its byte, or earlier in its block. */
 static void check_seek(struct oss_bed *bed, int i, int c, uint32_t off)
 {
 	struct oss_op r;
