@@ -153,17 +153,17 @@ static int count_rest(DIR *d, unsigned char *seen, int n)
 
 static void readdir_every_name_once(void)
 {
-	unsigned char seen[1000] = { 0 };
+	unsigned char seen[500] = { 0 };
 	DIR *d;
 
-	make_many(1000);
+	make_many(500);
 	d = opendir(".");
 	YES(d);
-	EQ(count_rest(d, seen, 1000), 1000);
-	for (int i = 0; i < 1000; i++)
+	EQ(count_rest(d, seen, 500), 500);
+	for (int i = 0; i < 500; i++)
 		EQ(seen[i], 1);
 	rewinddir(d);
-	EQ(count_rest(d, seen, 1000), 1000);
+	EQ(count_rest(d, seen, 500), 500);
 	closedir(d);
 }
 
@@ -191,7 +191,7 @@ static void readdir_while_unlinking(void)
 	int gone = 0;
 	DIR *d;
 
-	make_many(500);
+	make_many(200);
 	d = opendir(".");
 	YES(d);
 	while ((e = readdir(d))) {
@@ -200,7 +200,7 @@ static void readdir_while_unlinking(void)
 		OK(unlink(e->d_name));
 		gone++;
 	}
-	EQ(gone, 500);
+	EQ(gone, 200);
 	rewinddir(d);
 	while ((e = readdir(d)))
 		EQ(e->d_name[0], '.');
@@ -209,13 +209,13 @@ static void readdir_while_unlinking(void)
 
 static void readdir_while_creating(void)
 {
-	unsigned char seen[300] = { 0 };
+	unsigned char seen[150] = { 0 };
 	char name[32];
 	struct dirent *e;
 	int i, extra = 0;
 	DIR *d;
 
-	make_many(300);
+	make_many(150);
 	d = opendir(".");
 	YES(d);
 	while ((e = readdir(d))) {
@@ -223,10 +223,10 @@ static void readdir_while_creating(void)
 			seen[i]++;
 			snprintf(name, sizeof(name), "b%04d", extra++);
 			mkfile(name, 0600, "");
-			YES(extra <= 300);
+			YES(extra <= 150);
 		}
 	}
-	for (i = 0; i < 300; i++)
+	for (i = 0; i < 150; i++)
 		EQ(seen[i], 1);
 	closedir(d);
 }
@@ -331,14 +331,14 @@ static void dir_deep_tree(void)
 
 static void dir_concurrent_creates(void)
 {
-	unsigned char seen[400] = { 0 };
+	unsigned char seen[200] = { 0 };
 	char name[32];
 	DIR *d;
 
 	for (int p = 0; p < 4; p++) {
 		if (OK(fork()))
 			continue;
-		for (int i = p; i < 400; i += 4) {
+		for (int i = p; i < 200; i += 4) {
 			snprintf(name, sizeof(name), "a%04d", i);
 			if (mknod(name, S_IFREG | 0600, 0))
 				_exit(1);
@@ -349,7 +349,7 @@ static void dir_concurrent_creates(void)
 		;
 	d = opendir(".");
 	YES(d);
-	EQ(count_rest(d, seen, 400), 400);
+	EQ(count_rest(d, seen, 200), 200);
 	closedir(d);
 }
 
