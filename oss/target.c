@@ -22,7 +22,10 @@
 #include "oss/admin.h"
 
 #define POOL_DEFAULT (256ull << 20)
-#define BUSY_NS (30 * WEFT_NS_PER_S)
+#define DATA_TRIES 1500 /* 30 s */
+#define SUPER_TRIES 150 /* 3 s */
+
+static const struct timespec busy_pause = { 0, 20 * WEFT_NS_PER_MS };
 
 struct oss_target {
 	struct oss_target_cfg cfg;
@@ -77,16 +80,31 @@ static int set_db_made(const struct oss_target *t)
  */
 static int open_when_free(struct oss_target *t, const struct oss_store_cfg *cfg)
 {
-	const struct timespec pause = { 0, 20 * WEFT_NS_PER_MS };
-	uint64_t end = weft_env_now(cfg->env) + BUSY_NS;
+	unsigned int tries;
 	int err;
 
-	for (;;) {
+	for (tries = 0; tries < DATA_TRIES; tries++) {
 		err = oss_store_open(cfg, &t->store, t->msg);
-		if (err != -EBUSY || weft_env_now(cfg->env) > end)
-			return err;
-		nanosleep(&pause, NULL);
+		if (err != -EBUSY)
+			break;
+		nanosleep(&busy_pause, NULL);
 	}
+	return err;
+}
+
+/* The same for its superblock, whose lock goes when the kernel has ended the process. */
+static int open_super(struct oss_target *t, const uint8_t *fsid, char err[WEFT_TARGET_ERR_MAX])
+{
+	unsigned int tries;
+	int res;
+
+	for (tries = 0; tries < SUPER_TRIES; tries++) {
+		res = weft_target_open(t->cfg.path, WEFT_OST, fsid, &t->sb, err);
+		if (res != -EBUSY)
+			break;
+		nanosleep(&busy_pause, NULL);
+	}
+	return res;
 }
 
 /* On the target's thread. */
@@ -127,7 +145,7 @@ int oss_target_start(const struct oss_target_cfg *cfg, const uint8_t *fsid,
 		return -ENOMEM;
 	t->cfg = *cfg;
 	t->sb.fd = -1;
-	res = weft_target_open(cfg->path, WEFT_OST, fsid, &t->sb, err);
+	res = open_super(t, fsid, err);
 	if (res)
 		goto out_free;
 	res = weft_pool_create(cfg->pool_bytes ? cfg->pool_bytes : POOL_DEFAULT, &t->pool);
