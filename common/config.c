@@ -445,8 +445,11 @@ int weft_parse_hostport(const char *s, char *host, size_t len, uint16_t *port)
 		colon = end[1] ? end + 1 : NULL;
 	} else {
 		colon = strchr(s, ':');
-		if (colon && strchr(colon + 1, ':')) /* a bare IPv6 address */
+		if (colon && strchr(colon + 1, ':')) { /* a bare IPv6 address */
+			if (s[strspn(s, "0123456789abcdefABCDEF:.%")])
+				return -EINVAL;
 			colon = NULL;
+		}
 		n = colon ? (size_t)(colon - s) : strlen(s);
 	}
 	if (!n || n >= len)

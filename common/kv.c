@@ -333,43 +333,62 @@ void weft_kv_delete(struct weft_kv_batch *b, unsigned int cf, const void *key, s
 	rocksdb_writebatch_wi_delete_cf(b->wb, b->kv->cfs[cf], key, klen);
 }
 
+static char *copy(const void *p, size_t len)
+{
+	char *c = malloc(len ? len : 1);
+
+	if (c && len)
+		memcpy(c, p, len);
+	return c;
+}
+
+/* Remembers a key. Return: 0 or -ENOMEM. */
+static int keys_add(struct weft_kv_val **keys, size_t n, const void *key, size_t len)
+{
+	struct weft_kv_val *more = *keys;
+
+	if (!(n & (n - 1))) { /* room for 1, 2, 4, ... */
+		more = realloc(more, (n ? 2 * n : 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		*keys = more;
+	}
+	more[n].len = len;
+	more[n].data = copy(key, len);
+	return more[n].data ? 0 : -ENOMEM;
+}
+
 ssize_t weft_kv_delete_prefix(struct weft_kv_batch *b, unsigned int cf, const void *prefix,
 			      size_t plen, size_t max)
 {
-	struct weft_kv_val *keys = calloc(max ? max : 1, sizeof(*keys));
+	struct weft_kv_val *keys = NULL;
 	struct weft_kv_iter *it;
-	size_t n = 0, i;
+	size_t n = 0, i, len;
+	const void *key;
 	ssize_t ret;
 
-	if (!keys)
-		return -ENOMEM;
 	ret = weft_kv_iter_prefix(b->kv, b, cf, prefix, plen, &it);
 	if (ret)
-		goto out_keys;
+		return ret;
 	/* The batch must not change under the iterator: collect first. */
 	for (weft_kv_iter_first(it); n < max && weft_kv_iter_valid(it); weft_kv_iter_next(it)) {
-		const void *key = weft_kv_iter_key(it, &keys[n].len);
-
-		keys[n].data = malloc(keys[n].len);
-		if (!keys[n].data) {
-			ret = -ENOMEM;
-			goto out_iter;
-		}
-		memcpy(keys[n].data, key, keys[n].len);
+		key = weft_kv_iter_key(it, &len);
+		ret = keys_add(&keys, n, key, len);
+		if (ret)
+			goto out;
 		n++;
 	}
 	ret = weft_kv_iter_error(it);
 	if (ret)
-		goto out_iter;
+		goto out;
 	for (i = 0; i < n; i++)
 		weft_kv_delete(b, cf, keys[i].data, keys[i].len);
 	ret = n;
 
-out_iter:
+out:
 	weft_kv_iter_free(it);
 	while (n-- > 0)
 		free(keys[n].data);
-out_keys:
 	free(keys);
 	return ret;
 }
@@ -423,15 +442,6 @@ int weft_kv_commit(struct weft_kv_batch *b, bool sync)
 		return kv_error(kv, err);
 	ret = WEFT_FAULT("kv.commit.after");
 	return ret < 0 ? ret : 0;
-}
-
-static char *copy(const void *p, size_t len)
-{
-	char *c = malloc(len ? len : 1);
-
-	if (c && len)
-		memcpy(c, p, len);
-	return c;
 }
 
 int weft_kv_iter_create(struct weft_kv *kv, struct weft_kv_batch *b, unsigned int cf,

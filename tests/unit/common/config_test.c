@@ -100,7 +100,7 @@ static void refused(void)
 static void hostports(void)
 {
 	static const char *const bad[] = { "", ":1", "a:", "a:x", "a:65536", "a:-1", "[::1", "[::1]x",
-					   "[]:1", "a:1 " };
+					   "[]:1", "a:1 ", "a:list:of" };
 	uint16_t port = 7420;
 	char host[64];
 	unsigned int i;
