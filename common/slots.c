@@ -18,6 +18,8 @@
 struct slot {
 	uint32_t seq; /* 0: never used */
 	bool running;
+	bool kept;
+	uint64_t result;
 };
 
 struct session {
@@ -162,6 +164,8 @@ int weft_slots_begin(struct weft_slots *t, uint64_t session, uint32_t slot, uint
 		return WEFT_SLOT_RUNNING;
 	if (sl->seq == seq)
 		verdict = WEFT_SLOT_AGAIN;
+	else
+		sl->kept = false;
 	sl->seq = seq;
 	sl->running = true;
 	s->running++;
@@ -176,6 +180,26 @@ void weft_slots_end(struct weft_slots *t, uint64_t session, uint32_t slot, uint3
 		return;
 	s->slots[slot].running = false;
 	s->running--;
+}
+
+void weft_slots_keep(struct weft_slots *t, uint64_t session, uint32_t slot, uint64_t result)
+{
+	struct session *s = *find(t, session);
+
+	if (!s || slot >= s->nslots)
+		return;
+	s->slots[slot].kept = true;
+	s->slots[slot].result = result;
+}
+
+bool weft_slots_kept(struct weft_slots *t, uint64_t session, uint32_t slot, uint64_t *result)
+{
+	struct session *s = *find(t, session);
+
+	if (!s || slot >= s->nslots || !s->slots[slot].kept)
+		return false;
+	*result = s->slots[slot].result;
+	return true;
 }
 
 void weft_slots_drop(struct weft_slots *t, uint64_t session)

@@ -12,6 +12,7 @@
 #ifndef WEFT_COMMON_SLOTS_H
 #define WEFT_COMMON_SLOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,28 @@ int weft_slots_begin(struct weft_slots *t, uint64_t session, uint32_t slot, uint
  * @seq: its sequence number
  */
 void weft_slots_end(struct weft_slots *t, uint64_t session, uint32_t slot, uint32_t seq);
+
+/**
+ * weft_slots_keep() - remember the outcome of the running request of a slot
+ * @t: the table
+ * @session: its session
+ * @slot: its slot
+ * @result: what its reply said
+ *
+ * It is forgotten when the next request of the slot begins.
+ */
+void weft_slots_keep(struct weft_slots *t, uint64_t session, uint32_t slot, uint64_t result);
+
+/**
+ * weft_slots_kept() - was the outcome of this request remembered?
+ * @t: the table
+ * @session: its session
+ * @slot: its slot, whose verdict was WEFT_SLOT_AGAIN
+ * @result: out: the outcome
+ *
+ * Return: true: it need not run again.
+ */
+bool weft_slots_kept(struct weft_slots *t, uint64_t session, uint32_t slot, uint64_t *result);
 
 /**
  * weft_slots_drop() - forget a session

@@ -4,13 +4,14 @@
  *
  * A request is checked (map, limits of its body), made an operation of the store, and answered
  * when that ends. A request of an older map epoch gets WEFT_S_STALE_MAP; one for a group that this
- * target does not lead WEFT_S_NOT_PRIMARY. Changes carry a slot: a duplicate of a running request
- * waits for it and is run again after it (changes are idempotent), a late one gets
- * WEFT_S_SLOT_OLD.
+ * target does not lead WEFT_S_NOT_PRIMARY. Changes carry a slot: a duplicate waits for a request
+ * that is running and is answered with its outcome, a late one gets WEFT_S_SLOT_OLD. After a
+ * restart of the server a duplicate runs again: the bytes come out the same, the change of space
+ * is that of the second run.
  *
- * -EAGAIN of the store (no buffers just now) is answered with WEFT_S_BUSY. What cannot be
- * meant by any client (a range outside the chunk, bulk of another length) is answered with EINVAL and
- * a line in the log; closing the connection would only make the peer send it again.
+ * -EAGAIN of the store (no buffers just now) is answered with WEFT_S_BUSY. What cannot be meant
+ * by any client (a range outside the chunk, bulk of another length) is answered with EINVAL and a
+ * line in the log; closing the connection would only make the peer send it again.
  */
 #include "oss/server.h"
 
@@ -113,6 +114,8 @@ static void call_done(struct oss_op *op, int err)
 	uint64_t session = c->req->session;
 	uint32_t nr = c->req->slot;
 
+	if (slot && !err)
+		weft_slots_keep(os->slots, session, nr, op->bytes_delta);
 	if (slot)
 		weft_slots_end(os->slots, session, nr, c->req->slot_seq);
 	answer(c, err);
@@ -167,6 +170,20 @@ static void run(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
 	oss_store_submit(os->cfg.store, &c->op);
 }
 
+/* A request that was done already is answered with what it did. */
+static bool again(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
+{
+	uint64_t delta;
+
+	if (!weft_slots_kept(os->slots, req->session, req->slot, &delta))
+		return false;
+	weft_slots_end(os->slots, req->session, req->slot, req->slot_seq);
+	c->op.bytes_delta = delta;
+	c->req = req;
+	answer(c, 0);
+	return true;
+}
+
 static void start(struct oss_server *os, struct weft_rpc_req *req, struct call *c)
 {
 	int verdict = WEFT_SLOT_NEW;
@@ -175,8 +192,12 @@ static void start(struct oss_server *os, struct weft_rpc_req *req, struct call *
 		verdict = weft_slots_begin(os->slots, req->session, req->slot, req->slot_seq,
 					   weft_env_now(os->cfg.env));
 	switch (verdict) {
-	case WEFT_SLOT_NEW:
 	case WEFT_SLOT_AGAIN:
+		if (again(os, req, c))
+			break;
+		/* It failed the first time. */
+		__attribute__((fallthrough));
+	case WEFT_SLOT_NEW:
 		run(os, req, c);
 		return;
 	case WEFT_SLOT_RUNNING:

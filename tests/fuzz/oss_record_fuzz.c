@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Chunk records of any content: the decoder refuses or gives a record within its limits that encodes
- * to the same again. The input is tried as it is and with a right checksum behind it.
+ * Chunk records of any content: the decoder refuses or gives a record within its limits that
+ * encodes to the same again. The input is tried as it is and with a right checksum behind it.
  */
 #include <stdlib.h>
 #include <string.h>

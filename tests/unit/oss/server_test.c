@@ -353,6 +353,8 @@ static void test_slots(void)
 	start_slot(&b, WEFT_OP_OBJ_WRITE, &req, 1, 2);
 	CU_ASSERT_EQUAL(finish(&a), 0);
 	CU_ASSERT_EQUAL(finish(&b), 0);
+	CU_ASSERT_EQUAL(le64_to_cpu(reply(&a)->bytes_delta), 4096);
+	CU_ASSERT_EQUAL(reply(&b)->bytes_delta, 0);
 	start_slot(&late, WEFT_OP_OBJ_WRITE, &req, 1, 1);
 	CU_ASSERT_EQUAL(finish(&late), WEFT_S_SLOT_OLD);
 	weft_rpc_call_fini(&a.c);
@@ -362,12 +364,32 @@ static void test_slots(void)
 	CU_ASSERT_EQUAL(read_call(&a, 4, 0, got, 4096), 0);
 	CU_ASSERT_EQUAL(memcmp(got, buf + 4096, 4096), 0);
 	weft_rpc_call_fini(&a.c);
-	/* The same request again: the same outcome. */
+	/* The same request again: the same outcome, and it does not undo what came after it. */
+	req.off = cpu_to_le32(1 << 20);
+	for (int i = 0; i < 2; i++) {
+		b = (struct call){ 0 };
+		put_bulk(&b, buf, 4096);
+		start_slot(&b, WEFT_OP_OBJ_WRITE, &req, 1, 3);
+		CU_ASSERT_EQUAL(finish(&b), 0);
+		CU_ASSERT_EQUAL(le64_to_cpu(reply(&b)->bytes_delta), 4096);
+		weft_rpc_call_fini(&b.c);
+		b = (struct call){ 0 };
+		CU_ASSERT_EQUAL(i ? 0 : write_call(&b, 4, 1 << 20, buf + 9000, 4096), 0);
+		weft_rpc_call_fini(&b.c);
+	}
 	b = (struct call){ 0 };
-	put_bulk(&b, buf + 4096, 4096);
-	start_slot(&b, WEFT_OP_OBJ_WRITE, &req, 1, 2);
-	CU_ASSERT_EQUAL(finish(&b), 0);
+	CU_ASSERT_EQUAL(read_call(&b, 4, 1 << 20, got, 4096), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf + 9000, 4096), 0);
 	weft_rpc_call_fini(&b.c);
+	/* One that failed runs again. */
+	CU_ASSERT_EQUAL(weft_fault_set("oss.alloc=error(ENOSPC):1"), 0);
+	for (int i = 0; i < 2; i++) {
+		b = (struct call){ 0 };
+		put_bulk(&b, buf, 4096);
+		start_slot(&b, WEFT_OP_OBJ_WRITE, &req, 1, 4);
+		CU_ASSERT_EQUAL(finish(&b), i ? 0 : ENOSPC);
+		weft_rpc_call_fini(&b.c);
+	}
 }
 
 static int admin(const char *line, char *out, size_t len)
