@@ -54,7 +54,7 @@ struct weft_disk {
 /**
  * struct weft_timer - a one-shot timer, embedded by its owner
  * @expires: monotonic time in ns at which it fires
- * @pos: place in the queue, -1 when it is not armed
+ * @pos: -1 when it is not armed
  * @cb: called on the loop when it fires (it may be started again from there)
  * @arg: argument of @cb
  *
@@ -65,6 +65,7 @@ struct weft_timer {
 	int pos;
 	void (*cb)(void *arg);
 	void *arg;
+	struct weft_timer *child, *sibling, *prev; /* private */
 };
 
 /**

@@ -1,83 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Binary heap of timers; each timer knows its place, so that stopping one is O(log n).
+ * Pairing heap of timers, linked through the timers themselves: starting is O(1), stopping and
+ * firing O(log n) amortised, and nothing can fail.
  *
- * The only failure is lack of memory while the heap grows: abort(), as there is nobody to tell.
- * No locks: belongs to one loop.
+ * A timer's first child is @child, its next sibling @sibling; @prev is the sibling before it or, of
+ * a first child, the parent. No locks: belongs to one loop.
  */
 #include "common/timerq.h"
 
-#include <stdlib.h>
-
-static void place(struct weft_timerq *q, int i, struct weft_timer *t)
+/* Makes the later of two roots the first child of the earlier. Return: the earlier. */
+static struct weft_timer *meld(struct weft_timer *a, struct weft_timer *b)
 {
-	q->heap[i] = t;
-	t->pos = i;
+	struct weft_timer *first = a->expires <= b->expires ? a : b;
+	struct weft_timer *second = first == a ? b : a;
+
+	second->prev = first;
+	second->sibling = first->child;
+	if (first->child)
+		first->child->prev = second;
+	first->child = second;
+	first->prev = first->sibling = NULL;
+	return first;
 }
 
-static void sift_up(struct weft_timerq *q, int i, struct weft_timer *t)
+/* Makes one heap of a list of siblings: in pairs from the left, then all pairs. */
+static struct weft_timer *meld_list(struct weft_timer *list)
 {
-	while (i > 0 && q->heap[(i - 1) / 2]->expires > t->expires) {
-		place(q, i, q->heap[(i - 1) / 2]);
-		i = (i - 1) / 2;
-	}
-	place(q, i, t);
-}
+	struct weft_timer *pairs = NULL, *a, *b, *root = NULL;
 
-static void sift_down(struct weft_timerq *q, int i, struct weft_timer *t)
-{
-	int child;
-
-	while ((child = 2 * i + 1) < q->n) {
-		if (child + 1 < q->n && q->heap[child + 1]->expires < q->heap[child]->expires)
-			child++;
-		if (q->heap[child]->expires >= t->expires)
-			break;
-		place(q, i, q->heap[child]);
-		i = child;
+	while ((a = list)) {
+		b = a->sibling;
+		list = b ? b->sibling : NULL;
+		if (b)
+			a = meld(a, b);
+		a->sibling = pairs;
+		pairs = a;
 	}
-	place(q, i, t);
+	while ((a = pairs)) {
+		pairs = a->sibling;
+		a->prev = a->sibling = NULL;
+		root = root ? meld(root, a) : a;
+	}
+	return root;
 }
 
 void weft_timerq_add(struct weft_timerq *q, struct weft_timer *t)
 {
 	weft_timerq_del(q, t);
-	if (q->n == q->cap) {
-		q->cap = q->cap ? 2 * q->cap : 64;
-		q->heap = realloc(q->heap, q->cap * sizeof(*q->heap));
-		if (!q->heap)
-			abort();
-	}
-	sift_up(q, q->n++, t);
+	t->pos = 0;
+	t->child = t->sibling = t->prev = NULL;
+	q->root = q->root ? meld(q->root, t) : t;
+	q->n++;
 }
 
 void weft_timerq_del(struct weft_timerq *q, struct weft_timer *t)
 {
-	struct weft_timer *last;
-	int i = t->pos;
+	struct weft_timer *rest;
 
-	if (i < 0)
+	if (t->pos < 0)
 		return;
 	t->pos = -1;
-	last = q->heap[--q->n];
-	if (last == t)
+	q->n--;
+	rest = meld_list(t->child);
+	if (t == q->root) {
+		q->root = rest;
 		return;
-	if (i > 0 && q->heap[(i - 1) / 2]->expires > last->expires)
-		sift_up(q, i, last);
+	}
+	if (t->prev->child == t)
+		t->prev->child = t->sibling;
 	else
-		sift_down(q, i, last);
+		t->prev->sibling = t->sibling;
+	if (t->sibling)
+		t->sibling->prev = t->prev;
+	if (rest)
+		q->root = meld(q->root, rest);
 }
 
 struct weft_timer *weft_timerq_next(const struct weft_timerq *q)
 {
-	return q->n ? q->heap[0] : NULL;
+	return q->root;
 }
 
 void weft_timerq_fini(struct weft_timerq *q)
 {
-	while (q->n)
-		q->heap[--q->n]->pos = -1;
-	free(q->heap);
-	q->heap = NULL;
-	q->cap = 0;
+	while (q->root)
+		weft_timerq_del(q, q->root);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue of timers: a binary heap of pointers, for implementations of struct weft_env.
+ * A queue of timers: a pairing heap, for implementations of struct weft_env. It allocates nothing:
+ * starting a timer cannot fail.
  *
  * Protection: none; belongs to one loop.
  */
@@ -11,22 +12,18 @@
 
 /**
  * struct weft_timerq - the queue, zeroed at first
- * @heap: earliest first
+ * @root: the earliest one
  * @n: timers in it
- * @cap: room
  */
 struct weft_timerq {
-	struct weft_timer **heap;
+	struct weft_timer *root;
 	int n;
-	int cap;
 };
 
 /**
  * weft_timerq_add() - put a timer in, or move it
  * @q: the queue
  * @t: the timer with expires set
- *
- * Memory that is missing here ends the process: a lost timer would be a silent hang.
  */
 void weft_timerq_add(struct weft_timerq *q, struct weft_timer *t);
 
@@ -46,8 +43,8 @@ void weft_timerq_del(struct weft_timerq *q, struct weft_timer *t);
 struct weft_timer *weft_timerq_next(const struct weft_timerq *q);
 
 /**
- * weft_timerq_fini() - free the queue's memory
- * @q: the queue; timers that are in it are disarmed
+ * weft_timerq_fini() - disarm all timers
+ * @q: the queue, empty afterwards
  */
 void weft_timerq_fini(struct weft_timerq *q);
 

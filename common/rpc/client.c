@@ -352,6 +352,7 @@ void rpc_call_replied(struct weft_rpc_link *l, struct weft_rpc_call *c, struct w
 	if (l->limit > l->max_limit)
 		l->limit = l->max_limit;
 	l->rx_call = NULL;
+	l->fails = 0;
 	call_detach(c);
 	c->in = m;
 	c->err = 0;

@@ -73,7 +73,7 @@ struct weft_rpc_client {
  * struct weft_rpc_link - one connection of a peer
  * @timer: handshake timeout, or the pause before the next attempt
  * @addr: index of the address tried next
- * @fails: attempts that failed in a row
+ * @fails: attempts that failed and connections that broke since the last reply
  * @limit: requests that may be outstanding
  * @sent: calls whose reply is awaited, oldest first
  * @rx_call: bulk is being received for this call

@@ -73,6 +73,8 @@ void rpc_link_break(struct weft_rpc_link *l, const char *why, int err)
 	rpc_peer_requeue(l);
 	if (p->queue.first)
 		link_backoff(l);
+	/* Until a reply comes pauses grow: a server may close at the sight of a request. */
+	l->fails++;
 }
 
 /* An attempt to connect came to nothing; @status: what the server answered, or 0. */
@@ -139,7 +141,6 @@ static void link_up(struct weft_rpc_link *l)
 {
 	weft_timer_stop(link_env(l), &l->timer);
 	l->state = LINK_UP;
-	l->fails = 0;
 	l->peer->stats.up++;
 	l->peer->stats.connects++;
 	rpc_peer_pump(l->peer);
