@@ -52,7 +52,7 @@ struct dev_cluster {
  * @listen: address of all
  * @port_base: first port, 0: free ones
  * @ost_size: bytes of data on each object target
- * @lease_ms: lease of servers, 0: default
+ * @lease_ms: lease of servers and of clients, 0: default
  * @secret: make a secret
  * @log_level: level of all logs
  */

@@ -237,12 +237,14 @@ static int write_member(const struct dev_cluster *c, const struct dev_member *m,
 
 	if (spec->secret)
 		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);
-	if (spec->lease_ms && m->kind == DEV_MGMT)
+	if (spec->lease_ms)
 		snprintf(lease, sizeof(lease), "lease_ms = %u\n", spec->lease_ms);
+	/* Management grants leases to servers, metadata servers to clients. */
 	return write_file(dev_path(c, m->name, ".conf", path), 0644,
-			  "[node]\nname = %s\nlisten = %s\n[mgmt]\naddresses = %s\n%s"
+			  "[node]\nname = %s\nlisten = %s\n%s[mgmt]\naddresses = %s\n%s"
 			  "[target %s]\npath = %s\n[log]\nlevel = %s\n%s",
-			  m->name, m->address, c->members[0].address, lease, m->name,
+			  m->name, m->address, m->kind == DEV_MDS ? lease : "",
+			  c->members[0].address, m->kind == DEV_MGMT ? lease : "", m->name,
 			  dev_path(c, m->name, "", target), spec->log_level, auth);
 }
 

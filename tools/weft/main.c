@@ -65,7 +65,7 @@ static const struct command {
 	  "  --ost-size BYTES  room for data on each, default 4G (the file is sparse)\n"
 	  "  --listen IP       address of all daemons, default 127.0.0.1\n"
 	  "  --port-base N     first of the ports; default: free ones\n"
-	  "  --lease-ms N      lease of the servers, default 15000\n"
+	  "  --lease-ms N      lease of servers and of clients, default 15000\n"
 	  "  --secret          make a secret and let everybody use it\n"
 	  "  --log-level L     err, warn, info or debug\n"
 	  "  --wait SECONDS    how long to wait for the cluster, default 60\n" },
