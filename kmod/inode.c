@@ -103,14 +103,19 @@ static void weft_apply_size(struct inode *inode, u64 size)
 static void weft_apply_times(struct inode *inode, const struct weft_attr *attr)
 {
 	struct weft_inode *wi = WEFT_I(inode);
+	struct timespec64 ctime = weft_time_get(&attr->ctime), now;
 
 	if (!test_bit(WEFT_I_ATIME_DIRTY, &wi->flags))
 		inode_set_atime_to_ts(inode, weft_time_get(&attr->atime));
 	wi->btime = weft_time_get(&attr->btime);
-	if (test_bit(WEFT_I_META_DIRTY, &wi->flags))
-		return;
-	inode_set_mtime_to_ts(inode, weft_time_get(&attr->mtime));
-	inode_set_ctime_to_ts(inode, weft_time_get(&attr->ctime));
+	if (!test_bit(WEFT_I_META_DIRTY, &wi->flags)) {
+		inode_set_mtime_to_ts(inode, weft_time_get(&attr->mtime));
+		inode_set_ctime_to_ts(inode, ctime);
+	} else {
+		now = inode_get_ctime(inode);
+		if (timespec64_compare(&ctime, &now) > 0)
+			inode_set_ctime_to_ts(inode, ctime);
+	}
 }
 
 /* Content and layout. @own: the change of content is this client's. */

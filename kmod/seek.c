@@ -57,7 +57,7 @@ static loff_t weft_seek_data(struct inode *inode, const struct weft_layout *layo
 	loff_t best = LLONG_MAX, found;
 
 	/* Chunks go round the groups: when the first one comes again, all have been asked. */
-	for (chunk = first; chunk == first || group != first_group; chunk++) {
+	for (chunk = first; chunk - first < U16_MAX; chunk++) {
 		group = weft_fs_chunk_group(fs, layout, chunk);
 		if (chunk != first && group == first_group)
 			break;
@@ -65,7 +65,7 @@ static loff_t weft_seek_data(struct inode *inode, const struct weft_layout *layo
 		if (found < 0)
 			return found;
 		best = min(best, found);
-		if (best >> layout->chunk_shift == first || chunk - first >= U16_MAX)
+		if (best >> layout->chunk_shift == first)
 			break;
 	}
 	return best;
