@@ -387,7 +387,7 @@ void weft_session_push(struct weft_fs *fs, u16 opcode, const struct weft_lease_p
 		;
 	else if (opcode == WEFT_OP_LEASE_RECALL)
 		session_recalled(s, seq);
-	else if (s->state == WEFT_SESSION_OPEN)
+	else if (s->state != WEFT_SESSION_CLOSED)
 		session_granted(s, seq);
 	spin_unlock(&fs->lock);
 }
@@ -419,6 +419,19 @@ static void session_renewed(struct weft_session *s, u64 sent, u32 lease_ms)
 		WRITE_ONCE(s->lease_until, until);
 }
 
+/* A push may have got lost with its connection: what the server thinks is carried out as well. */
+static void session_compare(struct weft_session *s, u32 lease, u64 seq)
+{
+	u64 known = s->lease == WEFT_LEASE_SOLE ? s->lease_seq : 0;
+
+	if (seq <= max(known, s->recall_seq))
+		return;
+	if (lease == WEFT_LEASE_NONE)
+		session_recalled(s, seq);
+	else if (s->lease == WEFT_LEASE_NONE)
+		session_granted(s, seq);
+}
+
 static void keepalive_done(struct weft_rpc *rpc)
 {
 	const struct weft_keepalive_rep *rep = weft_rpc_reply(rpc);
@@ -428,16 +441,8 @@ static void keepalive_done(struct weft_rpc *rpc)
 	spin_lock(&fs->lock);
 	s->keepalive_out = false;
 	if (!rpc->error && s->state == WEFT_SESSION_OPEN && rpc->generation == s->generation) {
-		u64 seq = le64_to_cpu(rep->lease_seq);
-
 		session_renewed(s, rpc->sent_at, le32_to_cpu(rep->lease_ms));
-		/* A push may have got lost with its connection. */
-		if (le32_to_cpu(rep->lease) == WEFT_LEASE_NONE && s->lease == WEFT_LEASE_SOLE &&
-		    seq > s->lease_seq)
-			session_recalled(s, seq);
-		else if (le32_to_cpu(rep->lease) == WEFT_LEASE_SOLE && !s->recall &&
-			 s->lease == WEFT_LEASE_NONE && seq > s->recall_seq)
-			session_granted(s, seq);
+		session_compare(s, le32_to_cpu(rep->lease), le64_to_cpu(rep->lease_seq));
 	}
 	spin_unlock(&fs->lock);
 }
@@ -538,6 +543,21 @@ static bool session_take_reply(struct weft_session *s, const struct weft_session
 	return forgotten || (flags & WEFT_SESSION_RECLAIM);
 }
 
+/* Another client is there, or the server is just taking the lease back from us and waits. */
+static int session_not_sole(struct weft_session *s, u64 seq)
+{
+	struct weft_fs *fs = s->fs;
+	int ret = s->vfs_sole ? session_give_up(s) : 0;
+
+	if (ret)
+		return ret;
+	session_ack(s, seq);
+	spin_lock(&fs->lock);
+	s->recall_seq = max(s->recall_seq, seq);
+	spin_unlock(&fs->lock);
+	return 0;
+}
+
 static int session_opened(struct weft_session *s, struct weft_rpc *rpc, u32 generation)
 {
 	const struct weft_session_open_rep *rep = weft_rpc_reply(rpc);
@@ -550,11 +570,10 @@ static int session_opened(struct weft_session *s, struct weft_rpc *rpc, u32 gene
 		ret = session_reclaim(s);
 	if (ret || !session_pass(s, generation))
 		goto out;
-	if (sole && (!s->vfs_sole || READ_ONCE(s->lease) != WEFT_LEASE_SOLE ||
-		     seq != s->lease_seq))
+	if (!sole)
+		ret = session_not_sole(s, seq);
+	else if (READ_ONCE(s->lease) != WEFT_LEASE_SOLE || seq != s->lease_seq)
 		session_grant(s, seq, generation);
-	else if (!sole && s->vfs_sole)
-		ret = session_give_up(s);
 out:
 	mutex_unlock(&s->upcalls);
 	return ret;
