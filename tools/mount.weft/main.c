@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,11 +205,54 @@ static int do_mount(const struct args *a)
 	return status;
 }
 
+/* Is an option among those that /proc/mounts shows? mount(8) gives them all again. */
+static bool is_present(const char *present, const struct mount_param *p)
+{
+	size_t key = strlen(p->key), len;
+
+	for (; *present; present += len + (present[len] == ',')) {
+		len = strcspn(present, ",");
+		if (len < key || strncmp(present, p->key, key))
+			continue;
+		if (!p->value && len == key)
+			return true;
+		if (p->value && present[key] == '=' && strlen(p->value) == len - key - 1 &&
+		    !strncmp(present + key + 1, p->value, len - key - 1))
+			return true;
+	}
+	return false;
+}
+
+/* The options of a mount point, as /proc/mounts shows them. */
+static void find_present(const char *dir, char *present, size_t len)
+{
+	char real[PATH_MAX];
+	struct mntent *m;
+	FILE *f;
+
+	present[0] = 0;
+	if (!realpath(dir, real))
+		return;
+	f = setmntent("/proc/mounts", "re");
+	if (!f)
+		return;
+	while ((m = getmntent(f)))
+		if (!strcmp(m->mnt_dir, real))
+			snprintf(present, len, "%s", m->mnt_opts);
+	endmntent(f);
+}
+
 static int do_remount(const struct args *a)
 {
-	if (a->o.nparams) {
+	char present[4096];
+	unsigned int i;
+
+	find_present(a->dir, present, sizeof(present));
+	for (i = 0; i < a->o.nparams; i++) {
+		if (is_present(present, &a->o.params[i]))
+			continue;
 		fprintf(stderr, "mount.weft: %s: %s cannot be changed by a remount\n", a->dir,
-			a->o.params[0].key);
+			a->o.params[i].key);
 		return EXIT_USAGE;
 	}
 	if (mount(a->source, a->dir, "weft", MS_REMOUNT | a->o.flags, NULL))
