@@ -121,7 +121,7 @@ static int weft_connect_error(struct fs_context *fc, const struct weft_mount_opt
 		errorfc(fc, "the cluster at %s and this client have no protocol version in common",
 		       opts->mgmt);
 		break;
-	case -EACCES:
+	case -EKEYREJECTED:
 		errorfc(fc, "the cluster at %s refuses this client: secret missing or wrong",
 		       opts->mgmt);
 		break;
