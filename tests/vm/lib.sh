@@ -15,17 +15,19 @@
 #	scaled N			N on the stock kernel, a fifth on kernels with checkers
 #	weft_module			load it, with what it depends on
 #	weft_up [MDS [OSS]]		module, cluster on loopback in /data/weft (2 and 3)
-#	weft_mount [DIR [OPTIONS]]	mount it (/mnt)
+#	weft_mount [DIR [OPTIONS]]	mount it ($MNT)
 #	weft_umount [DIR]
 #	weft_down			umount all, stop the cluster, remove the module
-#	weft_kill NAME, weft_start NAME	kill -9 one daemon, start it again
+#	weft_daemons			names of the daemons, management first
+#	weft_kill NAME..., weft_start NAME...	kill -9 daemons, start them again
+#	progress LOGDIR PID		the writer (ackcheck) does something new, within a minute
 #	drop_caches			page cache, dentries and inodes
 
 set -u
 . "$WEFT_TOP/tests/lib/counts.sh"
 export PATH=$WEFT_BUILD/bin:$PATH
 WEFT_DIR=/data/weft
-MNT=/mnt
+MNT=/weft
 passed=0 failed=0
 
 _pass() { passed=$((passed + 1)); echo "ok      $*"; }
@@ -149,8 +151,20 @@ weft_mount() {
 }
 
 weft_umount() { umount "${1:-$MNT}"; }
-weft_kill() { weft dev kill --dir $WEFT_DIR "$1"; }
-weft_start() { weft dev restart --dir $WEFT_DIR "$1"; }
+weft_daemons() { basename -s .pid -a $WEFT_DIR/mgmt*.pid $WEFT_DIR/m[!g]*.pid $WEFT_DIR/oss*.pid; }
+weft_kill() { weft dev kill --dir $WEFT_DIR "$@"; }
+weft_start() { weft dev restart --dir $WEFT_DIR "$@"; }
+
+progress() {
+	local before try
+	before=$(cat "$1"/*.log | wc -c)
+	for try in $(seq 300); do
+		[ "$(cat "$1"/*.log | wc -c)" -gt $((before + 2000)) ] && return 0
+		kill -0 "$2" || return 1
+		sleep 0.2
+	done
+	return 1
+}
 
 weft_down() {
 	local dir
