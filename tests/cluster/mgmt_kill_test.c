@@ -2,8 +2,8 @@
 /*
  * kill -9 of management in the midst of registrations: nothing that was acknowledged is lost.
  *
- * A real weft-mgmt is started, killed at a random moment and started again, over and over, while
- * clients and one server register without pause. What is checked: no client id is given twice, an
+ * One real weft-mgmt, then a group of three: one of them is killed at a random moment and started
+ * again, over and over, while clients and one server register without pause. What is checked: no client id is given twice, an
  * incarnation gets the id it was told before, ids of the server and its target stay the same, the
  * epoch of the map never goes back. The seed is printed; WEFT_SEED repeats it.
  */
@@ -23,10 +23,10 @@
 #include "common/target.h"
 #include "proto/mgmtops.h"
 
-#define KILLS 25
+#define MEMBERS_MAX 3
 #define PARALLEL 8
 #define IDS_MAX 200000
-#define LIMIT_S 60
+#define LIMIT_S 55
 
 struct reg {
 	struct weft_mgmt_call mcall;
@@ -34,10 +34,10 @@ struct reg {
 };
 
 static struct {
-	char dir[64], config[96], target[96], program[512], address[32];
+	char dir[64], program[512], addresses[128], raft[128];
 	uint8_t fsid[16];
-	pid_t pid;
-	unsigned int kills, seed, port;
+	unsigned int members, wanted, pause_ms, kills, seed;
+	pid_t pid[MEMBERS_MAX];
 	struct weft_env *env;
 	struct weft_pool *pool;
 	struct weft_rpc_client *rpc;
@@ -67,37 +67,42 @@ static void check(bool ok, const char *what)
 
 /* ---- the daemon */
 
-static void start(void)
+static void start(unsigned int member)
 {
+	char config[32], log[32];
 	int fd;
 
-	t.pid = fork();
-	if (t.pid)
+	t.pid[member] = fork();
+	if (t.pid[member])
 		return;
-	fd = open("log", O_WRONLY | O_CREAT | O_APPEND, 0644);
+	snprintf(config, sizeof(config), "conf%u", member + 1);
+	snprintf(log, sizeof(log), "log%u", member + 1);
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 	dup2(fd, 2);
-	execl(t.program, t.program, "--config", t.config, NULL);
+	execl(t.program, t.program, "--config", config, NULL);
 	_exit(127);
 }
 
-static void end(int signo, int *status)
+static void end(unsigned int member, int signo, int *status)
 {
-	kill(t.pid, signo);
-	waitpid(t.pid, status, 0);
+	kill(t.pid[member], signo);
+	waitpid(t.pid[member], status, 0);
 }
 
 static void kill_fired(void *arg)
 {
+	unsigned int member = rand_r(&t.seed) % t.members;
 	int status;
 
 	(void)arg;
-	end(SIGKILL, &status);
+	end(member, SIGKILL, &status);
 	check(WIFSIGNALED(status), "the daemon ended by itself, see its log");
-	start();
-	if (++t.kills == KILLS)
+	start(member);
+	if (++t.kills == t.wanted)
 		t.ending = true;
 	else
-		weft_timer_start(t.env, &t.kill, (20 + rand_r(&t.seed) % 250) * WEFT_NS_PER_MS);
+		weft_timer_start(t.env, &t.kill,
+				 (20 + rand_r(&t.seed) % t.pause_ms) * WEFT_NS_PER_MS);
 }
 
 static void too_long(void *arg)
@@ -209,37 +214,66 @@ static void pushed(void *arg, struct weft_rpc_peer *peer, uint16_t opcode, const
 
 /* ---- beginning and end */
 
-static int prepare(void)
+static int make_member(unsigned int member)
 {
-	const char *build = getenv("WEFT_BUILD"), *seed = getenv("WEFT_SEED");
 	struct weft_target target = { .kind = WEFT_MGT, .fs_name = "kill", .fd = -1 };
-	char err[WEFT_TARGET_ERR_MAX];
+	unsigned int port = 10000 + getpid() % 2500 * 4 + member; /* below the ephemeral ones */
+	char err[WEFT_TARGET_ERR_MAX], text[64];
 	FILE *f;
 
-	t.seed = seed ? strtoul(seed, NULL, 10) : (unsigned int)time(NULL) ^ getpid();
-	printf("seed %u\n", t.seed);
+	snprintf(text, sizeof(text), "%s127.0.0.1:%u", member ? "," : "", port);
+	strcat(t.addresses, text);
+	snprintf(text, sizeof(text), "%s127.0.0.1:%u", member ? "," : "", port + 10000);
+	strcat(t.raft, text);
+	snprintf(target.path, sizeof(target.path), "%s/target%u", t.dir, member + 1);
+	memcpy(target.fsid, t.fsid, 16);
+	if (weft_target_format(&target, 0, err)) {
+		printf("%s\n", err);
+		return -EIO;
+	}
+	snprintf(text, sizeof(text), "conf%u", member + 1);
+	f = fopen(text, "w");
+	if (!f)
+		return -errno;
+	fprintf(f, "[node]\nname = mgmt%u\nlisten = 127.0.0.1:%u\n[target mgmt]\npath = %s\n",
+		member + 1, port, target.path);
+	return fclose(f);
+}
+
+/* Everybody is told of everybody, in files that are only appended to. */
+static int introduce_members(void)
+{
+	unsigned int member;
+	char name[32];
+	FILE *f;
+
+	for (member = 0; member < t.members && t.members > 1; member++) {
+		snprintf(name, sizeof(name), "conf%u", member + 1);
+		f = fopen(name, "a");
+		if (!f)
+			return -errno;
+		fprintf(f, "[mgmt]\nid = %u\nraft = %s\n", member + 1, t.raft);
+		fclose(f);
+	}
+	return 0;
+}
+
+static int prepare(void)
+{
+	const char *build = getenv("WEFT_BUILD");
+	unsigned int member;
+	int ret = 0;
+
 	snprintf(t.program, sizeof(t.program), "%s/bin/weft-mgmt", build ? build : "build");
 	if (t.program[0] != '/' && !realpath(strdupa(t.program), t.program))
 		return -errno;
 	strcpy(t.dir, "/tmp/weft-mgmt-kill-XXXXXX");
 	if (!mkdtemp(t.dir) || chdir(t.dir))
 		return -errno;
-	t.port = 20000 + getpid() % 10000;
-	snprintf(t.address, sizeof(t.address), "127.0.0.1:%u", t.port);
-	snprintf(t.config, sizeof(t.config), "%s/conf", t.dir);
-	snprintf(t.target, sizeof(t.target), "%s/target", t.dir);
-	strcpy(target.path, t.target);
-	t.fsid[0] = target.fsid[0] = 77;
-	if (weft_target_format(&target, 0, err)) {
-		printf("%s\n", err);
-		return -EIO;
-	}
-	f = fopen(t.config, "w");
-	if (!f)
-		return -errno;
-	fprintf(f, "[node]\nname = mgmt1\nlisten = %s\n[target mgmt1]\npath = %s\n", t.address,
-		t.target);
-	return fclose(f);
+	t.fsid[0] = 77;
+	for (member = 0; member < t.members && !ret; member++)
+		ret = make_member(member);
+	return ret ? ret : introduce_members();
 }
 
 static int connect_all(void)
@@ -247,7 +281,7 @@ static int connect_all(void)
 	struct weft_rpc_addr rail = { "127.0.0.1", 7777 };
 	struct weft_node_target target = { .kind = WEFT_OST, .uuid = { 1 }, .capacity = 1000 };
 	struct weft_rpc_client_cfg rc = { .role = WEFT_ROLE_SERVER, .push = pushed };
-	struct weft_mapclient_cfg mc = { .servers = t.address, .subscribe = true,
+	struct weft_mapclient_cfg mc = { .servers = t.addresses, .subscribe = true,
 					 .changed = map_changed };
 	struct weft_mgmt_node_cfg node = {
 		.name = "oss1", .rails = &rail, .nrails = 1, .targets = &target, .ntargets = 1,
@@ -274,46 +308,74 @@ static int connect_all(void)
 	return ret;
 }
 
-int main(void)
+static void finish(void)
 {
 	char clean[96];
 	unsigned int i;
 	int status;
 
-	weft_log_init("test");
-	weft_log_set_level(WEFT_LOG_ERR);
-	if (prepare() || connect_all()) {
-		perror("cannot prepare");
-		return 2;
-	}
-	weft_timer_init(&t.kill, kill_fired, NULL);
-	weft_timer_init(&t.watchdog, too_long, NULL);
-	start();
-	weft_timer_start(t.env, &t.kill, 300 * WEFT_NS_PER_MS);
-	weft_timer_start(t.env, &t.watchdog, LIMIT_S * WEFT_NS_PER_S);
-	for (i = 0; i < PARALLEL; i++, t.running++)
-		send_one(&t.regs[i], t.next_incarnation++);
-	weft_env_uv_run(t.env);
-	check(t.kills == KILLS, "as many kills as wanted");
+	check(t.kills == t.wanted, "as many kills as wanted");
 	check(t.acked > 200, "registrations went on between the kills");
-	check(t.again > 50, "some asked again");
+	check(t.again > 20, "some asked again");
 	check(t.node_id == 1 && t.target_id == 1, "the server was registered");
 	check(t.epoch >= 2, "a map came");
-	printf("%u kills, %u registrations, %u asked again, epoch %llu\n", t.kills, t.acked,
-	       t.again, (unsigned long long)t.epoch);
+	printf("%u members, %u kills, %u registrations, %u asked again, epoch %llu\n", t.members,
+	       t.kills, t.acked, t.again, (unsigned long long)t.epoch);
 	weft_mapclient_destroy(t.mc);
 	weft_mgmt_node_destroy(t.node);
 	weft_rpc_client_destroy(t.rpc);
 	weft_env_uv_destroy(t.env);
 	weft_pool_destroy(t.pool);
-	end(SIGTERM, &status);
-	check(WIFEXITED(status) && !WEXITSTATUS(status), "SIGTERM ends it with status 0");
+	for (i = 0; i < t.members; i++) {
+		end(i, SIGTERM, &status);
+		check(WIFEXITED(status) && !WEXITSTATUS(status), "SIGTERM ends with status 0");
+	}
 	if (!t.failed) {
 		snprintf(clean, sizeof(clean), "rm -rf %s", t.dir);
 		check(!system(clean), "cleaned up");
 	} else {
 		printf("left in %s\n", t.dir);
 	}
+}
+
+static int scenario(unsigned int members, unsigned int kills, unsigned int pause_ms)
+{
+	unsigned int passed = t.passed, failed = t.failed, seed = t.seed, i;
+
+	memset(&t, 0, sizeof(t));
+	t.members = members;
+	t.wanted = kills;
+	t.pause_ms = pause_ms;
+	t.passed = passed;
+	t.failed = failed;
+	t.seed = seed;
+	if (prepare() || connect_all()) {
+		perror("cannot prepare");
+		return -1;
+	}
+	weft_timer_init(&t.kill, kill_fired, NULL);
+	weft_timer_init(&t.watchdog, too_long, NULL);
+	for (i = 0; i < members; i++)
+		start(i);
+	weft_timer_start(t.env, &t.kill, 300 * WEFT_NS_PER_MS);
+	weft_timer_start(t.env, &t.watchdog, LIMIT_S * WEFT_NS_PER_S);
+	for (i = 0; i < PARALLEL; i++, t.running++)
+		send_one(&t.regs[i], t.next_incarnation++);
+	weft_env_uv_run(t.env);
+	finish();
+	return 0;
+}
+
+int main(void)
+{
+	const char *seed = getenv("WEFT_SEED");
+
+	weft_log_init("test");
+	weft_log_set_level(WEFT_LOG_ERR);
+	t.seed = seed ? strtoul(seed, NULL, 10) : (unsigned int)time(NULL) ^ getpid();
+	printf("seed %u\n", t.seed);
+	if (scenario(1, 25, 250) || scenario(3, 8, 3000))
+		return 2;
 	printf("%u passed, %u failed\n", t.passed, t.failed);
 	return t.failed ? 1 : 0;
 }
