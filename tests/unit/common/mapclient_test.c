@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The link to management against two servers of which the first is not there and then does not lead:
+ * The link to management against two servers, one not there, one that does not lead at first:
  * fetching the map, a push of a newer one, a damaged one; and the router that follows the map.
  */
 #include "common/mapclient.h"
