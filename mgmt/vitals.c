@@ -31,8 +31,10 @@ void mgmt_vitals_fini(struct mgmt_vitals *v)
 
 void mgmt_vitals_reset(struct mgmt_vitals *v, uint64_t now)
 {
-	memset(v->heard, 0, v->nnodes * sizeof(*v->heard));
-	memset(v->usage, 0, v->ntargets * sizeof(*v->usage));
+	uint64_t lease_ns = v->lease_ns, tick_ns = v->tick_ns;
+
+	mgmt_vitals_fini(v);
+	mgmt_vitals_init(v, lease_ns, tick_ns);
 	v->since = now;
 	v->checked = now;
 }

@@ -3,9 +3,10 @@
  * kill -9 of management in the midst of registrations: nothing that was acknowledged is lost.
  *
  * One real weft-mgmt, then a group of three: one of them is killed at a random moment and started
- * again, over and over, while clients and one server register without pause. What is checked: no client id is given twice, an
- * incarnation gets the id it was told before, ids of the server and its target stay the same, the
- * epoch of the map never goes back. The seed is printed; WEFT_SEED repeats it.
+ * again, over and over, while clients and one server register without pause. What is checked: no
+ * client id is given twice, an incarnation gets the id it was told before, ids of the server and
+ * its target stay the same, the epoch of the map never goes back. The seed is printed; WEFT_SEED
+ * repeats it.
  */
 #include <errno.h>
 #include <fcntl.h>
