@@ -46,14 +46,16 @@ size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *b
 		       "{\"bytes_total\":%llu,\"bytes_free\":%llu,\"bytes_read\":%llu,"
 		       "\"bytes_written\":%llu,\"commits\":%llu,\"changes\":%llu,"
 		       "\"data_syncs\":%llu,\"kv_syncs\":%llu,\"crc_errors\":%llu,"
-		       "\"no_space\":%llu,\"failed_commits\":%llu,\"edge_reads\":%llu",
+		       "\"no_space\":%llu,\"failed_commits\":%llu,\"edge_reads\":%llu,"
+		       "\"small_blocks\":%llu",
 		       (unsigned long long)total, (unsigned long long)avail,
 		       (unsigned long long)st->bytes_read, (unsigned long long)st->bytes_written,
 		       (unsigned long long)st->commits, (unsigned long long)st->changes,
 		       (unsigned long long)st->data_syncs, (unsigned long long)st->commits,
 		       (unsigned long long)st->crc_errors, (unsigned long long)st->no_space,
 		       (unsigned long long)st->failed_commits,
-		       (unsigned long long)st->edge_reads);
+		       (unsigned long long)st->edge_reads,
+		       (unsigned long long)st->small_blocks);
 	if (pos < len)
 		pos = add_ops(svc, buf, len, pos);
 	if (pos < len)

@@ -145,8 +145,10 @@ static void repair(void *arg)
 		return;
 	}
 	weft_kv_batch_clear(c->batch);
-	for (seg = c->broken; seg; seg = seg->broken)
+	for (seg = c->broken; seg; seg = seg->broken) {
 		put_record(c, &seg->key, seg->stable);
+		oss_small_restore(seg, c->batch);
+	}
 	c->busy = true;
 	c->work.fn = repair_fn;
 	c->work.done = repair_done;
@@ -227,9 +229,11 @@ static bool build(struct oss_commits *c)
 		p->seg->last = p;
 		data |= p->data;
 	}
-	for (p = c->running.head; p; p = p->next)
+	for (p = c->running.head; p; p = p->next) {
+		oss_small_store(p, c->batch);
 		if (p->seg->last == p)
 			put_record(c, &p->seg->key, p->rec);
+	}
 	return data;
 }
 

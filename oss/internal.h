@@ -15,6 +15,7 @@
 
 #define OSS_CF_META 0
 #define OSS_CF_CHUNKS 1
+#define OSS_CF_SMALL 2
 
 struct oss_part;
 
@@ -29,6 +30,7 @@ struct oss_part;
  * @queue: changes that wait for the lock
  * @running: oss_seg_run() is active
  * @last: last change of the segment in the commit group that is being built
+ * @small_next: in the store's list of segments with small blocks, when @is_small
  * @broken: in the store's list of segments whose stored record is uncertain
  */
 struct oss_seg {
@@ -41,6 +43,8 @@ struct oss_seg {
 	struct oss_part *queue, **queue_tail;
 	bool running;
 	struct oss_part *last;
+	struct oss_seg *small_next;
+	bool is_small;
 	struct oss_seg *broken;
 	bool is_broken;
 	struct oss_seg *hash_next;
@@ -62,6 +66,7 @@ enum oss_act {
 	OSS_PUT, /* write it: in place when it is unwritten, else to new space */
 	OSS_DROP, /* it becomes a hole */
 	OSS_RESERVE, /* a hole becomes an unwritten block */
+	OSS_MOVE, /* a small block goes to its place in the data file */
 };
 
 /**
@@ -80,6 +85,7 @@ enum oss_act {
  * @alloced: blocks it took
  * @freed: blocks of the previous record that its record does not use
  * @delta: change of the number of mapped blocks
+ * @small: the blocks it writes are small
  * @data: it wrote to the data file
  * @io_done: what to do when its I/O is over
  */
@@ -103,6 +109,7 @@ struct oss_part {
 	struct oss_runs alloced;
 	struct oss_runs freed;
 	int delta;
+	bool small;
 	bool data;
 
 	struct weft_io *ios;
@@ -159,6 +166,30 @@ struct oss_commits {
 	struct weft_timer timer;
 };
 
+/**
+ * struct oss_smalls - segments that have small blocks
+ * @off: there shall be none
+ * @wait_ns: time from a small write to its move
+ * @head: the segments; each is held
+ * @count: how many
+ * @op: moves some of them to the data file
+ * @busy: @op is running
+ * @timer: when the next ones are moved
+ * @found: what the scan has found
+ * @nfound: how many
+ */
+struct oss_smalls {
+	bool off;
+	uint64_t wait_ns;
+	struct oss_seg *head, **tail;
+	unsigned int count;
+	struct oss_op op;
+	bool busy;
+	struct weft_timer timer;
+	struct oss_key *found;
+	size_t nfound;
+};
+
 struct oss_store {
 	struct weft_env *env;
 	struct weft_pool *pool;
@@ -180,6 +211,7 @@ struct oss_store {
 	unsigned int nops;
 
 	struct oss_commits commits;
+	struct oss_smalls smalls;
 };
 
 /* --- seg.c: cache of segments, records, locks */
@@ -195,6 +227,7 @@ void oss_seg_unlock(struct oss_store *s, struct oss_part *p);
 
 struct oss_rec *oss_rec_alloc(const struct oss_rec *from);
 struct oss_rec *oss_rec_get(struct oss_rec *r);
+void oss_rec_free(struct oss_rec *r);
 void oss_rec_put(struct oss_store *s, struct oss_rec *r);
 void oss_rec_supersede(struct oss_store *s, struct oss_seg *seg, struct oss_rec *rec,
 		       struct oss_runs *freed);
@@ -228,6 +261,19 @@ void oss_truncate_submit(struct oss_store *s, struct oss_op *op);
 void oss_truncate_step(struct oss_op *op);
 void oss_read_submit(struct oss_store *s, struct oss_op *op);
 void oss_seek_submit(struct oss_store *s, struct oss_op *op);
+
+/* --- small.c: small writes */
+
+void oss_small_init(struct oss_store *s, bool off, uint64_t wait_ns);
+int oss_small_found(struct oss_store *s, const struct oss_key *key);
+void oss_small_load(struct oss_store *s);
+void oss_small_fini(struct oss_store *s);
+bool oss_small_fits(const struct oss_part *p);
+int oss_small_read(struct oss_store *s, const struct oss_key *key, struct oss_rec *r);
+int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf);
+void oss_small_store(struct oss_part *p, struct weft_kv_batch *batch);
+void oss_small_restore(struct oss_seg *seg, struct weft_kv_batch *batch);
+void oss_small_queue(struct oss_store *s, struct oss_seg *seg);
 
 /* --- commit.c: group commit */
 

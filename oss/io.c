@@ -39,7 +39,7 @@ void oss_part_io_fini(struct oss_part *p)
 
 static bool wanted(const struct oss_part *p, const struct oss_rec *rec, uint32_t b)
 {
-	return p->mem[b] && oss_rec_written(rec, b);
+	return p->mem[b] && oss_rec_on_disk(rec, b);
 }
 
 /* One request for the blocks from @b on; returns how many it covers. */
@@ -110,7 +110,7 @@ int oss_part_verify(struct oss_part *p, const struct oss_rec *rec)
 	int err = 0;
 
 	for (b = 0; b < OSS_SEG_BLOCKS; b++) {
-		if (!wanted(p, rec, b))
+		if (!p->mem[b] || !oss_rec_written(rec, b))
 			continue;
 		crc = weft_crc32c(0, p->mem[b], OSS_BLOCK);
 		if (crc == rec->crc[b])
@@ -122,7 +122,7 @@ int oss_part_verify(struct oss_part *p, const struct oss_rec *rec)
 			 (unsigned long long)k->ino, (unsigned long long)k->chunk,
 			 k->seg * OSS_SEG_BLOCKS + b,
 			 (unsigned long long)(p->store->data_offset +
-					      (rec->blk[b] << OSS_BLOCK_SHIFT)),
+					      (oss_rec_block(rec, b) << OSS_BLOCK_SHIFT)),
 			 crc, rec->crc[b]);
 	}
 	return err;

@@ -14,6 +14,7 @@
  *	path = /data/ost1
  *	cache_segments = 8192		; optional: records kept in memory, 4 KiB each
  *	memory = 256M			; optional: memory for bulk
+ *	small_writes = yes		; optional: commit a few blocks with their records
  *	[auth]
  *	secretfile = /etc/weft/secret	; optional
  *	[log]
@@ -56,6 +57,7 @@ static const struct weft_config_key keys[] = {
 	{ "target", "path", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED | WEFT_CONFIG_NAMED },
 	{ "target", "cache_segments", WEFT_CONFIG_U64, WEFT_CONFIG_NAMED },
 	{ "target", "memory", WEFT_CONFIG_SIZE, WEFT_CONFIG_NAMED },
+	{ "target", "small_writes", WEFT_CONFIG_BOOL, WEFT_CONFIG_NAMED },
 	{ "auth", "secretfile", WEFT_CONFIG_STR, 0 },
 	{ "log", "level", WEFT_CONFIG_LEVEL, 0 },
 	{ NULL, NULL, 0, 0 },
@@ -239,6 +241,7 @@ static int start_targets(struct daemon *d)
 			.cache_segs = weft_config_u64(d->config, "target", name,
 						      "cache_segments", 0),
 			.pool_bytes = weft_config_u64(d->config, "target", name, "memory", 0),
+			.no_small = !weft_config_u64(d->config, "target", name, "small_writes", 1),
 		};
 
 		if (i == WEFT_NODE_TARGETS_MAX)

@@ -12,7 +12,7 @@
  *		part waits in the open commit group (commit.c), which ends it
  *
  * Written blocks are never overwritten: new bytes go to new space or into unwritten blocks, which
- * nobody reads. So a crash before the commit leaves the old bytes.
+ * nobody reads, or beside the record (small.c). So a crash before the commit leaves the old bytes.
  *
  * A part can fail at each step; it then gives back the blocks it took and the lock, and the
  * segment is as before. -ENOSPC is given only when no commit or read that is under way will free
@@ -130,6 +130,7 @@ void oss_part_free(struct oss_part *p)
 	oss_runs_fini(&p->freed);
 	oss_rec_put(s, p->rec);
 	oss_rec_put(s, p->base);
+	oss_small_queue(s, p->seg);
 	oss_seg_put(s, p->seg);
 	free(p);
 }
@@ -182,6 +183,8 @@ static enum oss_act act_on(const struct oss_part *p, uint32_t b)
 		return OSS_PUT;
 	case OSS_ALLOC:
 		return p->base->blk[b] ? OSS_KEEP : OSS_RESERVE;
+	case OSS_SETTLE:
+		return p->base->blk[b] & OSS_SMALL ? OSS_MOVE : OSS_KEEP;
 	default: /* OSS_PUNCH, OSS_TRUNCATE */
 		if (!p->base->blk[b])
 			return OSS_KEEP;
@@ -249,12 +252,14 @@ static int get_edges(struct oss_part *p)
 		e->buf = weft_buf_get(p->store->pool, OSS_BLOCK);
 		if (!e->buf)
 			return -EAGAIN;
-		if (e->read) {
-			p->mem[e->blk] = e->buf->data;
-			p->store->stats.edge_reads++;
-		} else {
+		if (!e->read) {
 			memset(e->buf->data, 0, OSS_BLOCK);
+			continue;
 		}
+		p->mem[e->blk] = e->buf->data;
+		p->store->stats.edge_reads++;
+		if (p->base->blk[e->blk] & OSS_SMALL)
+			memcpy(e->buf->data, p->base->small[e->blk]->data, OSS_BLOCK);
 	}
 	return 0;
 }
@@ -361,7 +366,12 @@ static int find_memory(struct oss_part *p)
 static void part_fill(struct oss_part *p)
 {
 	unsigned int i;
+	uint32_t b;
 	int err = 0;
+
+	for (b = 0; p->op->kind == OSS_SETTLE && b < OSS_SEG_BLOCKS; b++)
+		if (p->act[b] == OSS_MOVE)
+			p->mem[b] = p->base->small[b]->data;
 
 	if (p->op->kind == OSS_WRITE)
 		err = find_memory(p);
@@ -379,8 +389,7 @@ static void part_fill(struct oss_part *p)
 /* Does the change of a block need a new one? */
 static bool needs_new(const struct oss_part *p, uint32_t b)
 {
-	return p->act[b] == OSS_RESERVE ||
-	       (p->act[b] == OSS_PUT && !(p->base->blk[b] & OSS_UNWRITTEN));
+	return p->act[b] == OSS_RESERVE || (p->act[b] == OSS_PUT && !(p->base->blk[b] & OSS_FLAGS));
 }
 
 static int take_space(struct oss_part *p)
@@ -405,6 +414,22 @@ static int take_space(struct oss_part *p)
 	return err ? err : oss_alloc_take(&p->store->alloc, need, flags, &p->alloced);
 }
 
+/* The bytes of a block that was changed: in the data file, or small. */
+static int set_bytes(struct oss_part *p, uint32_t b)
+{
+	struct weft_buf *buf;
+
+	p->rec->crc[b] = weft_crc32c(0, p->mem[b], OSS_BLOCK);
+	if (!p->small)
+		return 0;
+	buf = weft_buf_get(p->store->pool, OSS_BLOCK);
+	if (!buf)
+		return -EAGAIN;
+	memcpy(buf->data, p->mem[b], OSS_BLOCK);
+	p->store->stats.small_blocks++;
+	return oss_small_set(p->rec, b, buf);
+}
+
 /* Makes the new record; the blocks in @p->alloced are used up in their order. */
 static int make_record(struct oss_part *p)
 {
@@ -412,11 +437,13 @@ static int make_record(struct oss_part *p)
 	uint32_t b, used = 0, run = 0;
 	int err = 0;
 
+	p->small = oss_small_fits(p);
 	for (b = 0; b < OSS_SEG_BLOCKS && !err; b++) {
-		uint64_t old = p->base->blk[b] & ~OSS_UNWRITTEN;
+		uint64_t old = oss_rec_block(p->base, b);
 
 		if (p->act[b] == OSS_KEEP)
 			continue;
+		oss_small_set(r, b, NULL);
 		if (needs_new(p, b)) {
 			assert(run < p->alloced.n);
 			r->blk[b] = p->alloced.e[run].start + used;
@@ -434,8 +461,8 @@ static int make_record(struct oss_part *p)
 		} else {
 			r->blk[b] = old;
 		}
-		if (p->act[b] == OSS_PUT)
-			r->crc[b] = weft_crc32c(0, p->mem[b], OSS_BLOCK);
+		if (p->act[b] == OSS_PUT && !err)
+			err = set_bytes(p, b);
 	}
 	r->mapped += p->delta;
 	p->store->pending_free += p->freed.blocks;

@@ -110,6 +110,8 @@ static int get_memory(struct oss_part *p)
 		p->mem[b] = p->bounce->data + ((b - first) << OSS_BLOCK_SHIFT);
 		if (!oss_rec_written(p->rec, b))
 			memset(p->mem[b], 0, OSS_BLOCK);
+		else if (p->rec->blk[b] & OSS_SMALL)
+			memcpy(p->mem[b], p->rec->small[b]->data, OSS_BLOCK);
 	}
 	return 0;
 }

@@ -96,16 +96,18 @@ static int decode_extent(struct weft_cursor *c, uint64_t nblocks, uint32_t *pos,
 	if (!weft_cur_copy(c, &e, sizeof(e)))
 		return -EUCLEAN;
 	block = le64_to_cpu(e.block);
-	flag = block & OSS_UNWRITTEN;
-	block &= ~OSS_UNWRITTEN;
+	flag = block & OSS_FLAGS;
+	block &= ~OSS_FLAGS;
 	first = le16_to_cpu(e.first);
 	count = le16_to_cpu(e.count);
-	if (e.reserved || first < *pos || !count || first + count > OSS_SEG_BLOCKS || !block ||
+	if (flag == OSS_FLAGS || e.reserved || first < *pos || !count || first + count > OSS_SEG_BLOCKS || !block ||
 	    block >= nblocks || count > nblocks - block)
 		return -EUCLEAN;
 	for (i = 0; i < count; i++)
 		r->blk[first + i] = (block + i) | flag;
 	r->mapped += count;
+	if (flag & OSS_SMALL)
+		r->nsmall += count;
 	*pos = first + count;
 	return 0;
 }
@@ -120,6 +122,8 @@ int oss_rec_decode(const void *buf, size_t len, uint64_t nblocks, struct oss_rec
 
 	memset(r->blk, 0, sizeof(r->blk));
 	r->mapped = 0;
+	r->nsmall = 0;
+	r->small = NULL;
 	if (len < sizeof(h) + 4)
 		return -EUCLEAN;
 	memcpy(&crc, (const uint8_t *)buf + len - 4, 4);

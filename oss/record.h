@@ -13,6 +13,9 @@
  *
  * A block without extent is a hole and reads as zeros, as does an unwritten one. Bytes of a
  * written block at or behind the record's length are zeros on disk.
+ *
+ * The bytes of a block that is marked small are not in the data file yet but in the column family
+ * "small", key as above and one byte for the block, value 4096 bytes.
  */
 #ifndef WEFT_OSS_RECORD_H
 #define WEFT_OSS_RECORD_H
@@ -38,7 +41,7 @@ struct oss_rec_disk {
 WEFT_ASSERT_SIZE(struct oss_rec_disk, 16);
 
 struct oss_extent_disk {
-	__le64 block; /* first block in the data file; bit 63: unwritten */
+	__le64 block; /* first block in the data file; bit 63: unwritten; bit 62: small */
 	__le16 first; /* first block in the segment */
 	__le16 count;
 	__le32 reserved;
@@ -46,6 +49,7 @@ struct oss_extent_disk {
 WEFT_ASSERT_SIZE(struct oss_extent_disk, 16);
 
 #define OSS_KEY_LEN 20
+#define OSS_SMALL_KEY_LEN 21
 #define OSS_REC_MAX \
 	(sizeof(struct oss_rec_disk) + OSS_SEG_BLOCKS * (sizeof(struct oss_extent_disk) + 4) + 4)
 
@@ -57,6 +61,10 @@ struct oss_key {
 };
 
 #define OSS_UNWRITTEN (1ull << 63)
+#define OSS_SMALL (1ull << 62)
+#define OSS_FLAGS (OSS_UNWRITTEN | OSS_SMALL)
+
+struct weft_buf;
 
 /**
  * struct oss_rec - a record in memory; it does not change once it is a segment's state
@@ -64,8 +72,11 @@ struct oss_key {
  * @version: counts the changes of the segment
  * @len: end of the last byte written
  * @mapped: blocks that are not holes
- * @blk: block in the data file, 0: hole; OSS_UNWRITTEN set: reserved only
+ * @blk: block in the data file, 0: hole; OSS_UNWRITTEN set: reserved only; OSS_SMALL set: its
+ *	bytes are in @small and are to be written there later
  * @crc: crc32c of each written block
+ * @nsmall: blocks that are small
+ * @small: their bytes, one buffer for each; NULL when there is none
  * @next: the record that came after this one; it is held as long as this one is
  * @freed: blocks of this one that @next does not use; given back when this one goes
  */
@@ -76,14 +87,27 @@ struct oss_rec {
 	uint32_t mapped;
 	uint64_t blk[OSS_SEG_BLOCKS];
 	uint32_t crc[OSS_SEG_BLOCKS];
+	uint32_t nsmall;
+	struct weft_buf **small;
 	struct oss_rec *next;
 	struct oss_runs freed;
 };
 
-/* Has the block bytes on disk? */
+/* Has the block bytes? */
 static inline bool oss_rec_written(const struct oss_rec *r, uint32_t b)
 {
 	return r->blk[b] && !(r->blk[b] & OSS_UNWRITTEN);
+}
+
+/* Has the block bytes in the data file? */
+static inline bool oss_rec_on_disk(const struct oss_rec *r, uint32_t b)
+{
+	return r->blk[b] && !(r->blk[b] & OSS_FLAGS);
+}
+
+static inline uint64_t oss_rec_block(const struct oss_rec *r, uint32_t b)
+{
+	return r->blk[b] & ~OSS_FLAGS;
 }
 
 /**
@@ -118,6 +142,8 @@ size_t oss_rec_encode(const struct oss_rec *r, uint8_t buf[OSS_REC_MAX]);
  * @len: its length
  * @nblocks: blocks of the data file
  * @r: filled in except for refs
+ *
+ * The bytes of small blocks are not filled in.
  *
  * Return: 0 or -EUCLEAN.
  */

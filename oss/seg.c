@@ -85,6 +85,7 @@ void oss_segs_fini(struct oss_store *s)
 struct oss_rec *oss_rec_alloc(const struct oss_rec *from)
 {
 	struct oss_rec *r = malloc(sizeof(*r));
+	uint32_t b;
 
 	if (!r)
 		return NULL;
@@ -95,7 +96,29 @@ struct oss_rec *oss_rec_alloc(const struct oss_rec *from)
 	r->refs = 1;
 	r->next = NULL;
 	r->freed = (struct oss_runs){ 0 };
+	r->small = NULL;
+	r->nsmall = 0;
+	if (!from || !from->nsmall)
+		return r;
+	for (b = 0; b < OSS_SEG_BLOCKS; b++) {
+		if (!(from->blk[b] & OSS_SMALL))
+			continue;
+		if (oss_small_set(r, b, weft_buf_ref(from->small[b]))) {
+			oss_rec_free(r);
+			return NULL;
+		}
+	}
 	return r;
+}
+
+void oss_rec_free(struct oss_rec *r)
+{
+	uint32_t b;
+
+	for (b = 0; r->small && b < OSS_SEG_BLOCKS; b++)
+		weft_buf_put(r->small[b]);
+	free(r->small);
+	free(r);
 }
 
 struct oss_rec *oss_rec_get(struct oss_rec *r)
@@ -111,7 +134,7 @@ void oss_rec_put(struct oss_store *s, struct oss_rec *r)
 
 		s->pending_free -= r->freed.blocks;
 		oss_alloc_release(&s->alloc, &r->freed);
-		free(r);
+		oss_rec_free(r);
 		r = next;
 	}
 }
@@ -146,12 +169,14 @@ static int load(struct oss_store *s, const struct oss_key *key, struct oss_rec *
 	else if (err == -ENOENT)
 		err = 0;
 	weft_kv_val_fini(&val);
+	if (!err && r->nsmall)
+		err = oss_small_read(s, key, r);
 	if (err) {
 		weft_err("chunk record cannot be read", "ino=%llx chunk=%llu segment=%u err=%d",
 			 (unsigned long long)key->ino, (unsigned long long)key->chunk, key->seg,
 			 err);
-		free(r);
-		return err == -ENOMEM ? err : -EIO;
+		oss_rec_free(r);
+		return err == -ENOMEM || err == -EAGAIN ? err : -EIO;
 	}
 	*out = r;
 	return 0;

@@ -34,6 +34,7 @@ WEFT_ASSERT_SIZE(struct store_disk, 24);
 static const struct weft_kv_cf column_families[] = {
 	[OSS_CF_META] = { "default", 0 },
 	[OSS_CF_CHUNKS] = { "chunks", 0 },
+	[OSS_CF_SMALL] = { "small", 0 },
 };
 
 static int write_identity(struct oss_store *s, const struct oss_store_cfg *cfg)
@@ -134,7 +135,7 @@ static int mark_record(struct oss_store *s, const struct oss_rec *r)
 			continue;
 		while (b + n < OSS_SEG_BLOCKS && r->blk[b + n] == r->blk[b] + n)
 			n++;
-		err = oss_alloc_mark(&s->alloc, r->blk[b] & ~OSS_UNWRITTEN, n);
+		err = oss_alloc_mark(&s->alloc, oss_rec_block(r, b), n);
 		if (err)
 			return err;
 	}
@@ -158,6 +159,8 @@ static int scan_one(struct oss_store *s, struct weft_kv_iter *it, struct oss_rec
 		res = mark_record(s, rec);
 		what = "claims blocks of another record";
 	}
+	if (!res && rec->nsmall)
+		return oss_small_found(s, &key);
 	if (!res)
 		return 0;
 	snprintf(err, OSS_ERR_MAX, "%s: record of inode %llx chunk %llu segment %u %s", path,
@@ -207,6 +210,7 @@ int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char
 	s->env = cfg->env;
 	s->pool = cfg->pool;
 	oss_list_init(&s->space_waiters);
+	oss_small_init(s, cfg->no_small, cfg->settle_ns);
 	res = open_data(s, cfg, err);
 	if (res)
 		goto out_data;
@@ -222,12 +226,14 @@ int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char
 	res = oss_commits_init(s);
 	if (res)
 		goto out_segs;
+	oss_small_load(s);
 	*out = s;
 	return 0;
 
 out_segs:
 	oss_segs_fini(s);
 out_kv:
+	oss_small_fini(s);
 	weft_kv_close(s->kv);
 	oss_alloc_fini(&s->alloc);
 out_data:
@@ -247,6 +253,7 @@ void oss_store_close(struct oss_store *s)
 	if (!s)
 		return;
 	oss_commits_fini(s);
+	oss_small_fini(s);
 	oss_segs_fini(s);
 	weft_kv_close(s->kv);
 	oss_alloc_fini(&s->alloc);

@@ -35,6 +35,8 @@ struct oss_store;
  * @data_size: bytes of blocks
  * @uuid: the target's id
  * @cache_segs: records kept in memory, 0: 8192
+ * @no_small: all bytes go to the data file at once
+ * @settle_ns: small writes go to the data file after this time, 0: 300 ms
  */
 struct oss_store_cfg {
 	struct weft_env *env;
@@ -46,6 +48,8 @@ struct oss_store_cfg {
 	uint64_t data_size;
 	uint8_t uuid[16];
 	unsigned int cache_segs;
+	bool no_small;
+	uint64_t settle_ns;
 };
 
 /**
@@ -83,6 +87,7 @@ enum oss_op_kind {
 	OSS_ALLOC, /* reserve space in holes */
 	OSS_SEEK_DATA, /* first data of @ino at (@chunk, @off) or behind, in @chunk or later */
 	OSS_SEEK_HOLE, /* first hole at @off or behind, in @chunk only */
+	OSS_SETTLE, /* the store's own: small blocks go to the data file */
 };
 
 /**
@@ -155,9 +160,10 @@ void oss_store_space(const struct oss_store *s, uint64_t *total, uint64_t *free)
  * @no_space: changes refused with -ENOSPC
  * @failed_commits: groups that failed
  * @edge_reads: blocks read because a change covers them in part
+ * @small_blocks: blocks that were committed with their records, to be written later
  */
 struct oss_store_stats {
-	_Atomic uint64_t ops[OSS_SEEK_HOLE + 1];
+	_Atomic uint64_t ops[OSS_SETTLE + 1];
 	_Atomic uint64_t bytes_read;
 	_Atomic uint64_t bytes_written;
 	_Atomic uint64_t commits;
@@ -167,6 +173,7 @@ struct oss_store_stats {
 	_Atomic uint64_t no_space;
 	_Atomic uint64_t failed_commits;
 	_Atomic uint64_t edge_reads;
+	_Atomic uint64_t small_blocks;
 };
 
 /**

@@ -24,6 +24,7 @@
 #define POOL_DEFAULT (256ull << 20)
 #define DATA_TRIES 1500 /* 30 s */
 #define SUPER_TRIES 150 /* 3 s */
+#define CLOSING_NS (5 * WEFT_NS_PER_MS)
 
 static const struct timespec busy_pause = { 0, 20 * WEFT_NS_PER_MS };
 
@@ -34,6 +35,8 @@ struct oss_target {
 	struct weft_env_thread *thread;
 	struct weft_post post;
 	sem_t ready;
+	sem_t closed;
+	struct weft_timer closing;
 	int err;
 	char msg[OSS_ERR_MAX];
 	struct oss_store *store;
@@ -121,6 +124,7 @@ static void open_store(void *arg)
 		.data_offset = t->sb.data_offset,
 		.data_size = t->sb.data_size,
 		.cache_segs = t->cfg.cache_segs,
+		.no_small = t->cfg.no_small,
 	};
 
 	memcpy(cfg.uuid, t->sb.uuid, sizeof(cfg.uuid));
@@ -155,6 +159,7 @@ int oss_target_start(const struct oss_target_cfg *cfg, const uint8_t *fsid,
 	if (res)
 		goto out_pool;
 	sem_init(&t->ready, 0, 0);
+	sem_init(&t->closed, 0, 0);
 	t->post = (struct weft_post){ .cb = open_store, .arg = t };
 	weft_env_post(weft_env_thread_env(t->thread), &t->post);
 	*out = t;
@@ -221,6 +226,12 @@ static void finish(void *arg)
 	struct oss_target *t = arg;
 	char text[2048];
 
+	if (t->store && !oss_store_idle(t->store)) {
+		/* It is busy with something of its own, such as moving small writes. */
+		weft_timer_init(&t->closing, finish, t);
+		weft_timer_start(weft_env_thread_env(t->thread), &t->closing, CLOSING_NS);
+		return;
+	}
 	if (t->store) {
 		oss_stats_text(t->store, t->server ? oss_server_service(t->server) : NULL, text,
 			       sizeof(text));
@@ -232,6 +243,8 @@ static void finish(void *arg)
 	t->store = NULL;
 	if (t->main)
 		weft_env_post(t->main, &t->drained_post);
+	else
+		sem_post(&t->closed);
 }
 
 static void server_drained(void *arg)
@@ -267,9 +280,12 @@ void oss_target_stop(struct oss_target *t)
 	t->main = NULL;
 	t->end_post = (struct weft_post){ .cb = finish, .arg = t };
 	weft_env_post(weft_env_thread_env(t->thread), &t->end_post);
+	while (sem_wait(&t->closed))
+		;
 	weft_env_thread_stop(t->thread);
 	weft_pool_destroy(t->pool);
 	weft_target_close(&t->sb);
+	sem_destroy(&t->closed);
 	sem_destroy(&t->ready);
 	free(t);
 }

@@ -18,12 +18,14 @@
  * @path: its directory
  * @cache_segs: records kept in memory, 0: the default
  * @pool_bytes: memory for bulk, 0: the default
+ * @no_small: as in struct oss_store_cfg
  */
 struct oss_target_cfg {
 	const char *name;
 	const char *path;
 	unsigned int cache_segs;
 	uint64_t pool_bytes;
+	bool no_small;
 };
 
 struct oss_target;

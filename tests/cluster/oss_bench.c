@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * oss_bench DIR [MiB]: what a chunk store does on the disk of DIR, without network: writes and
+ * oss_bench DIR [MiB [no-small]]: what a chunk store does on the disk of DIR, without network: writes and
  * reads of several sizes with several at once, and the syncs that each write cost. Also the time to
  * open a store with many records. Prints a table; ends with status 1 when an operation fails.
  */
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: oss_bench DIR [MiB]\n");
+		fprintf(stderr, "usage: oss_bench DIR [MiB [no-small]]\n");
 		return 2;
 	}
 	weft_log_init("oss_bench");
@@ -140,7 +140,8 @@ int main(int argc, char **argv)
 	if (weft_env_uv_create(&b.env) || weft_pool_create(256 << 20, &b.pool))
 		die("start", "out of memory");
 	b.cfg = (struct oss_store_cfg){ .env = b.env, .pool = b.pool, .kv_path = b.kv,
-					.data_path = b.data, .data_size = 3 * size };
+					.data_path = b.data, .data_size = 3 * size,
+					.no_small = argc > 3 };
 	reopen(&b, true);
 	printf("%-22s %7s %5s %9s %9s %10s %10s\n", "", "bytes", "depth", "op/s", "MB/s",
 	       "dsync/op", "ksync/op");

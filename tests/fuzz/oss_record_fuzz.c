@@ -23,7 +23,7 @@ static void try(const uint8_t *data, size_t len)
 		return;
 	for (i = 0; i < OSS_SEG_BLOCKS; i++) {
 		mapped += a.blk[i] != 0;
-		if ((a.blk[i] & ~OSS_UNWRITTEN) >= NBLOCKS || a.blk[i] == OSS_UNWRITTEN)
+		if (oss_rec_block(&a, i) >= NBLOCKS || (a.blk[i] && !oss_rec_block(&a, i)))
 			abort();
 	}
 	if (mapped != a.mapped || a.len > OSS_SEG)

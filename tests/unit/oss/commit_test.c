@@ -390,6 +390,7 @@ static void test_sync_fails(void)
 	struct oss_bed b;
 
 	bed_init(&b, 32 << 20);
+	b.no_small = true;
 	CU_ASSERT_EQUAL_FATAL(bed_open(&b), 0);
 	CU_ASSERT_EQUAL(bed_write(&b, 1, 0, 0, "old", 3), 0);
 	bed_fail_disk(WEFT_IO_FDATASYNC, 1, -EIO);

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/oss/harness.h"
 
+#include "oss/internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -163,6 +165,8 @@ int bed_open(struct oss_bed *bed)
 		.data_size = bed->size,
 		.uuid = "0123456789abcde",
 		.cache_segs = 4,
+		.no_small = bed->no_small,
+		.settle_ns = WEFT_NS_PER_MS,
 	};
 
 	return oss_store_open(&cfg, &bed->store, bed->last_err);
@@ -172,7 +176,8 @@ void bed_close(struct oss_bed *bed)
 {
 	if (!bed->store)
 		return;
-	must(oss_store_idle(bed->store), "store not idle");
+	while (!oss_store_idle(bed->store))
+		bed_turn(bed);
 	oss_store_close(bed->store);
 	bed->store = NULL;
 }
@@ -202,6 +207,12 @@ void bed_turn(struct oss_bed *bed)
 	weft_timer_start(bed->env, &t, 5 * WEFT_NS_PER_MS);
 	while (t.pos >= 0)
 		weft_env_uv_run(bed->env);
+}
+
+void bed_settle(struct oss_bed *bed)
+{
+	while (bed->store->smalls.head || bed->store->smalls.busy)
+		bed_turn(bed);
 }
 
 struct wait {

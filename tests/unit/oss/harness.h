@@ -13,6 +13,7 @@
  * struct oss_bed - a store under test
  * @dir: its directory, removed at the end
  * @size: bytes of the data file
+ * @no_small: as in struct oss_store_cfg
  * @last_err: what opening said
  */
 struct oss_bed {
@@ -20,6 +21,7 @@ struct oss_bed {
 	char data[96];
 	char kv[96];
 	uint64_t size;
+	bool no_small;
 	struct weft_env *env;
 	struct weft_pool *pool;
 	struct oss_store *store;
@@ -42,6 +44,9 @@ void bed_fini(struct oss_bed *bed);
 /* Returns what oss_store_open() returned. */
 int bed_open(struct oss_bed *bed);
 void bed_close(struct oss_bed *bed);
+
+/* Wait until small writes are in the data file. */
+void bed_settle(struct oss_bed *bed);
 void bed_reopen(struct oss_bed *bed);
 
 /*

@@ -2,7 +2,7 @@
 /*
  * Torture: a script of changes and reads runs again and again, and in run N the Nth disk request or
  * the Nth allocation of memory fails. Whatever fails, the operation says so, leaves its
- * segment as it was, no space is lost, and everything works afterwards.
+ * segment as it was (but for a cut, which goes in steps), no space is lost, and everything works afterwards.
  */
 #include <CUnit/Basic.h>
 #include <errno.h>
@@ -82,6 +82,12 @@ static void one_change(enum oss_op_kind kind, uint32_t ino, uint32_t off, uint32
 {
 	int err = bed_do(&bed, kind, ino, 0, off, len, NULL);
 
+	/* A cut goes in steps: when it fails it may be done in part, and is asked for again. */
+	while (err && kind == OSS_TRUNCATE) {
+		errors++;
+		settle();
+		err = bed_do(&bed, kind, ino, 0, off, len, NULL);
+	}
 	if (!err && kind == OSS_TRUNCATE)
 		len = SIZE - off;
 	if (!err && kind != OSS_ALLOC)
@@ -134,12 +140,13 @@ static void verify(uint64_t empty)
 	memset(model, 0, sizeof(model));
 }
 
-static void torture_disk(enum weft_io_op op)
+static void torture_disk(enum weft_io_op op, bool no_small)
 {
 	unsigned int n, failed = 1, runs = 0;
 	uint64_t empty;
 
 	bed_init(&bed, 16 << 20);
+	bed.no_small = no_small;
 	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
 	empty = bed_free(&bed);
 	for (n = 1; failed; n++, runs++) {
@@ -147,7 +154,8 @@ static void torture_disk(enum weft_io_op op)
 		bed_fail_disk(op, n, -EIO);
 		script();
 		failed = bed_fail_disk(op, 0, 0);
-		CU_ASSERT(errors >= failed);
+		/* With small writes it may be the store's own request that failed. */
+		CU_ASSERT(!no_small || errors >= failed);
 		verify(empty);
 	}
 	CU_ASSERT(runs > 3);
@@ -156,17 +164,20 @@ static void torture_disk(enum weft_io_op op)
 
 static void test_reads(void)
 {
-	torture_disk(WEFT_IO_READ);
+	torture_disk(WEFT_IO_READ, true);
+	torture_disk(WEFT_IO_READ, false);
 }
 
 static void test_writes(void)
 {
-	torture_disk(WEFT_IO_WRITE);
+	torture_disk(WEFT_IO_WRITE, true);
+	torture_disk(WEFT_IO_WRITE, false);
 }
 
 static void test_syncs(void)
 {
-	torture_disk(WEFT_IO_FDATASYNC);
+	torture_disk(WEFT_IO_FDATASYNC, true);
+	torture_disk(WEFT_IO_FDATASYNC, false);
 }
 
 static void test_space(void)

@@ -220,7 +220,7 @@ static void test_concurrent(void)
 	}
 	check_read(&bed, 0, 0, 0, CHUNK);
 	st = oss_store_stats(bed.store);
-	CU_ASSERT_EQUAL(st->changes, N);
+	CU_ASSERT(st->changes >= N);
 	CU_ASSERT(st->commits < N / 2);
 	bed_reopen(&bed);
 	check_read(&bed, 0, 0, 0, CHUNK);
@@ -339,6 +339,7 @@ static void test_damaged_block(void)
 	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
 	fill(buf, 20000, 5);
 	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, buf, 20000), 0);
+	bed_settle(&bed);
 	pos = find_in_file(bed.data, buf + 4096, 4096);
 	fd = open(bed.data, O_WRONLY);
 	CU_ASSERT_EQUAL(pwrite(fd, "x\0", 2, pos + 100), 2);
