@@ -53,7 +53,7 @@ static void weft_commit_end(struct inode *inode, s64 delta, int error)
 	}
 	spin_unlock(&wi->lock);
 	if (error && inode->i_nlink) {
-		mapping_set_error(inode->i_mapping, error);
+		weft_writeback_error(inode, error);
 		mark_inode_dirty(inode);
 	}
 	/* From here on the inode may go away. */

@@ -196,6 +196,8 @@ static int weft_d_revalidate(struct inode *dir, const struct qstr *name, struct 
 	struct inode *inode = d_inode_rcu(dentry);
 	int ret;
 
+	if (inode && !READ_ONCE(inode->i_nlink)) /* its removal is about to reach the dcache */
+		return flags & LOOKUP_RCU ? -ECHILD : 0;
 	if (stamp && READ_ONCE(dentry->d_time) == stamp) {
 		if (!inode || READ_ONCE(WEFT_I(inode)->change))
 			return 1;

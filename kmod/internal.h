@@ -404,6 +404,7 @@ int weft_writepages(struct address_space *mapping, struct writeback_control *wbc
 int weft_write_inode(struct inode *inode, struct writeback_control *wbc);
 void weft_write_started(struct inode *inode);
 void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error);
+void weft_writeback_error(struct inode *inode, int error);
 int weft_wait_writes(struct inode *inode);
 bool weft_needs_flush(struct inode *inode);
 int weft_flush_inode(struct inode *inode);

@@ -409,7 +409,7 @@ int weft_open(struct inode *inode, struct file *file)
 
 	ret = weft_open_get(inode);
 	if (ret)
-		return ret;
+		return ret == -ESTALE ? -EOPENSTALE : ret; /* the name is looked up again */
 	if (!weft_attr_valid(inode))
 		ret = weft_open_send(inode, file);
 	if (!ret)

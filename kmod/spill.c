@@ -5,8 +5,9 @@
  * SPILL BEGIN tells the server, which goes on to hold the inline bytes; from then on this client
  * writes the file's folios to chunks (WEFT_I_SPILLED). The folios of the inline part are brought
  * in, held, made dirty and written; when they are durable SPILL DONE makes the server forget the
- * inline bytes. If the client dies in between, or fails, the file is
- * still inline, and the next SPILL BEGIN has the server cut what the first one left in chunks.
+ * inline bytes. If the client dies in between, or fails, the file is still inline, and the next
+ * SPILL BEGIN has the server cut what the first one left in chunks. A file that is empty there has
+ * nothing to move: one request.
  *
  * Protection: i_rwsem held by the caller keeps writers and truncation away. Folios held by
  * reference are not reclaimed, so that nobody reads the inline part from chunks before it is there.
@@ -74,6 +75,8 @@ static int weft_spill_move(struct inode *inode, u64 size)
 	ret = min(n, 0);
 	if (!ret)
 		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN, 0);
+	if (!ret && wi->server_size > size)
+		ret = -EAGAIN; /* another client has just written inline */
 	if (ret)
 		goto out_put;
 	set_bit(WEFT_I_SPILLED, &wi->flags);
@@ -107,11 +110,15 @@ int weft_spill(struct inode *inode)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	u64 size;
+	int ret;
 
 	if (!weft_is_inline(wi))
 		return 0;
 	/* Bytes that are only in WRITE_INLINE in flight count as well. */
 	size = min_t(u64, max_t(u64, wi->server_size, READ_ONCE(wi->inflight) ?
 					i_size_read(inode) : 0), WEFT_INLINE_MAX);
-	return weft_spill_move(inode, size);
+	ret = -EINVAL;
+	if (!size)
+		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE, 0);
+	return ret == -EINVAL ? weft_spill_move(inode, size) : ret;
 }

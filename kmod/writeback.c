@@ -71,6 +71,19 @@ void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error)
 	weft_async_put(wsb);
 }
 
+/**
+ * weft_writeback_error() - remember an error for fsync, close and sync
+ * @inode: the file
+ * @error: what happened
+ *
+ * That the file is gone is no error when nobody has it open.
+ */
+void weft_writeback_error(struct inode *inode, int error)
+{
+	if (error != -ESTALE || READ_ONCE(WEFT_I(inode)->open_count))
+		mapping_set_error(inode->i_mapping, error);
+}
+
 /* --- one piece */
 
 static void weft_wb_end_folios(struct weft_io *io, bool redirty)
@@ -144,7 +157,7 @@ static void weft_wb_done(struct weft_io *io)
 	if (redirty) {
 		weft_layout_ask(inode);
 	} else if (io->error) {
-		mapping_set_error(inode->i_mapping, io->error);
+		weft_writeback_error(inode, io->error);
 		if (io->error == -ENOSPC || io->error == -EDQUOT)
 			set_bit(WEFT_I_SYNC, &wi->flags);
 	}

@@ -263,5 +263,11 @@ int mds_run_spill(struct mds_op *op)
 		return WEFT_S_LAYOUT;
 	if (step == WEFT_WRITE_SPILL_BEGIN)
 		return spill_begin(op, n);
+	if (step == (WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE)) {
+		if (n->i.size || (n->i.lflags & WEFT_LAYOUT_SPILLING))
+			return -EINVAL;
+		ret = spill_begin(op, n);
+		return ret ? ret : spill_done(op, n);
+	}
 	return step == WEFT_WRITE_SPILL_DONE ? spill_done(op, n) : -EINVAL;
 }

@@ -354,7 +354,8 @@ WEFT_ASSERT_SIZE(struct weft_xattr_rep, 8);
  * COMMIT: chunks were written: size becomes max(size, @size), times and usage are updated.
  * SPILL: @flags BEGIN: the file is about to get chunks. If it was SPILLING already, an earlier
  *   attempt died: the server cuts all its objects before it replies. @flags DONE: all bytes are
- *   in chunks now; inline data is dropped, size becomes max(size, @size).
+ *   in chunks now; inline data is dropped, size becomes max(size, @size). Both at once for a file
+ *   of size 0 that is not SPILLING yet (else EINVAL): it has nothing to move.
  * With WEFT_WRITE_CLOSE the registration ns.open_id is closed as well.
  */
 struct weft_write_req {
