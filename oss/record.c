@@ -100,8 +100,11 @@ static int decode_extent(struct weft_cursor *c, uint64_t nblocks, uint32_t *pos,
 	block &= ~OSS_FLAGS;
 	first = le16_to_cpu(e.first);
 	count = le16_to_cpu(e.count);
-	if (flag == OSS_FLAGS || e.reserved || first < *pos || !count || first + count > OSS_SEG_BLOCKS || !block ||
-	    block >= nblocks || count > nblocks - block)
+	if (flag == OSS_FLAGS || e.reserved)
+		return -EUCLEAN;
+	if (first < *pos || !count || first + count > OSS_SEG_BLOCKS)
+		return -EUCLEAN;
+	if (!block || block >= nblocks || count > nblocks - block)
 		return -EUCLEAN;
 	for (i = 0; i < count; i++)
 		r->blk[first + i] = (block + i) | flag;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * oss_bench DIR [MiB [no-small]]: what a chunk store does on the disk of DIR, without network: writes and
- * reads of several sizes with several at once, and the syncs that each write cost. Also the time to
- * open a store with many records. Prints a table; ends with status 1 when an operation fails.
+ * oss_bench DIR [MiB [no-small]]: what a chunk store does on the disk of DIR, without network:
+ * writes and reads of several sizes with several at once, and the syncs that each write cost. Also
+ * the time to open a store with many records. Prints a table; ends with status 1 when an
+ * operation fails.
  */
 #include <fcntl.h>
 #include <stdio.h>

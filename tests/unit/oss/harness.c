@@ -110,7 +110,7 @@ void bed_make_files(struct oss_bed *bed, uint64_t size)
 {
 	int fd;
 
-	*bed = (struct oss_bed){ .size = size };
+	*bed = (struct oss_bed){ .size = size, .settle_ns = WEFT_NS_PER_MS };
 	snprintf(bed->dir, sizeof(bed->dir), "%s/weft-oss-XXXXXX",
 		 access("/var/tmp", W_OK) ? "." : "/var/tmp");
 	must(mkdtemp(bed->dir), bed->dir);
@@ -166,7 +166,7 @@ int bed_open(struct oss_bed *bed)
 		.uuid = "0123456789abcde",
 		.cache_segs = 4,
 		.no_small = bed->no_small,
-		.settle_ns = WEFT_NS_PER_MS,
+		.settle_ns = bed->settle_ns,
 	};
 
 	return oss_store_open(&cfg, &bed->store, bed->last_err);

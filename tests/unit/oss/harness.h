@@ -14,6 +14,7 @@
  * @dir: its directory, removed at the end
  * @size: bytes of the data file
  * @no_small: as in struct oss_store_cfg
+ * @settle_ns: as in struct oss_store_cfg
  * @last_err: what opening said
  */
 struct oss_bed {
@@ -22,6 +23,7 @@ struct oss_bed {
 	char kv[96];
 	uint64_t size;
 	bool no_small;
+	uint64_t settle_ns;
 	struct weft_env *env;
 	struct weft_pool *pool;
 	struct oss_store *store;

@@ -2,7 +2,8 @@
 /*
  * Torture: a script of changes and reads runs again and again, and in run N the Nth disk request or
  * the Nth allocation of memory fails. Whatever fails, the operation says so, leaves its
- * segment as it was (but for a cut, which goes in steps), no space is lost, and everything works afterwards.
+ * segment as it was (but for a cut, which goes in steps), no space is lost, and everything works
+ * afterwards.
  */
 #include <CUnit/Basic.h>
 #include <errno.h>

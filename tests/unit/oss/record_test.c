@@ -31,7 +31,8 @@ static void make(struct oss_rec *r)
 		if (b && rnd(3))
 			r->blk[b] = r->blk[b - 1] ? r->blk[b - 1] + 1 : 0;
 		else if (rnd(2))
-			r->blk[b] = 1 + rnd(NBLOCKS - 300) + (rnd(4) ? 0 : OSS_UNWRITTEN);
+			r->blk[b] = 1 + rnd(NBLOCKS - 300) +
+				    (rnd(4) ? 0 : rnd(2) ? OSS_UNWRITTEN : OSS_SMALL);
 		r->mapped += r->blk[b] != 0;
 		if (oss_rec_written(r, b))
 			r->crc[b] = rnd(1 << 28);
@@ -90,6 +91,7 @@ static void test_nonsense(void)
 		{ (NBLOCKS - 256) | OSS_UNWRITTEN, 0, 256, 0, 0 },
 		{ (NBLOCKS - 255) | OSS_UNWRITTEN, 0, 256, 0, -EUCLEAN },
 		{ 0 | OSS_UNWRITTEN, 0, 1, 0, -EUCLEAN },
+		{ 10 | OSS_UNWRITTEN | OSS_SMALL, 0, 1, 0, -EUCLEAN },
 		{ NBLOCKS | OSS_UNWRITTEN, 0, 1, 0, -EUCLEAN },
 		{ 10 | OSS_UNWRITTEN, 1, 256, 0, -EUCLEAN },
 		{ 10 | OSS_UNWRITTEN, 65535, 1, 0, -EUCLEAN },

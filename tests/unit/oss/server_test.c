@@ -382,6 +382,7 @@ static void test_slots(void)
 	CU_ASSERT_EQUAL(memcmp(got, buf + 9000, 4096), 0);
 	weft_rpc_call_fini(&b.c);
 	/* One that failed runs again. */
+	req.off = cpu_to_le32(2 << 20);
 	CU_ASSERT_EQUAL(weft_fault_set("oss.alloc=error(ENOSPC):1"), 0);
 	for (int i = 0; i < 2; i++) {
 		b = (struct call){ 0 };
