@@ -17,6 +17,7 @@
 #include "mgmt/raft.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct entry {
 };
 
 #define ENTRY_ALIGN 8
+#define DIR_MAX 1100
 #define WATCH_NS (100 * WEFT_NS_PER_MS)
 #define SEGMENT_SIZE (1u << 20)
 #define SNAPSHOT_THRESHOLD 1024
@@ -315,6 +317,37 @@ static int raft_errno(int rc)
 	}
 }
 
+/*
+ * The file "<dir>.made" says that the log was made once: a log that is absent or empty then is a
+ * lost one, and must not be taken for a new one.
+ */
+static bool was_made(const char *dir)
+{
+	char path[DIR_MAX + 8];
+
+	snprintf(path, sizeof(path), "%s.made", dir);
+	return !access(path, F_OK);
+}
+
+static int set_made(const char *dir)
+{
+	char path[DIR_MAX + 8];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "%s.made", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	*strrchr(path, '/') = 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 static int bootstrap(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg)
 {
 	struct raft_configuration conf;
@@ -393,14 +426,12 @@ static int start_fail(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg, int 
 	return raft_errno(rc);
 }
 
-int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
-		    char err[MGMT_RAFT_ERR_MAX])
+static struct mgmt_raft *raft_new(const struct mgmt_raft_cfg *cfg)
 {
 	struct mgmt_raft *r = calloc(1, sizeof(*r));
-	int rc;
 
 	if (!r)
-		return -ENOMEM;
+		return NULL;
 	r->log.ops = &raft_log_ops;
 	r->env = cfg->env;
 	r->cb = cfg->cb;
@@ -410,12 +441,49 @@ int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
 	weft_timer_init(&r->watch, watch, r);
 	weft_timer_init(&r->close, close_fired, r);
 	fsm_init(r);
-	if (mkdir(cfg->dir, 0700) && errno != EEXIST) {
-		rc = -errno;
-		snprintf(err, MGMT_RAFT_ERR_MAX, "%s: %s", cfg->dir, strerror(errno));
-		free(r);
+	return r;
+}
+
+static int make_dir(const char *dir, char *err)
+{
+	int ret = 0;
+
+	if (strlen(dir) > DIR_MAX || !strchr(dir, '/'))
+		ret = -EINVAL;
+	else if (mkdir(dir, 0700) && errno != EEXIST)
+		ret = -errno;
+	if (ret)
+		snprintf(err, MGMT_RAFT_ERR_MAX, "%.200s: %s", dir, strerror(-ret));
+	return ret;
+}
+
+/* Bootstraps a log that was never made, and starts. Return: 0 or an error of the library. */
+static int open_log(struct mgmt_raft *r, const struct mgmt_raft_cfg *cfg)
+{
+	int rc = was_made(cfg->dir) ? 0 : bootstrap(r, cfg);
+
+	if (!rc)
+		rc = raft_start(&r->raft);
+	if (rc)
 		return rc;
+	if (!raft_last_index(&r->raft)) {
+		snprintf(r->raft.errmsg, sizeof(r->raft.errmsg), "it was made once and is lost");
+		return RAFT_CORRUPT;
 	}
+	return set_made(cfg->dir) ? RAFT_IOERR : 0;
+}
+
+int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
+		    char err[MGMT_RAFT_ERR_MAX])
+{
+	struct mgmt_raft *r;
+	int rc = make_dir(cfg->dir, err);
+
+	if (rc)
+		return rc;
+	r = raft_new(cfg);
+	if (!r)
+		return -ENOMEM;
 	rc = init_library(r, cfg);
 	if (rc) {
 		snprintf(err, MGMT_RAFT_ERR_MAX, "%s: log of management: %s: %s", cfg->dir,
@@ -427,9 +495,7 @@ int mgmt_raft_start(const struct mgmt_raft_cfg *cfg, struct mgmt_raft **out,
 	raft_set_snapshot_threshold(&r->raft, SNAPSHOT_THRESHOLD);
 	raft_set_snapshot_trailing(&r->raft, SNAPSHOT_TRAILING);
 	raft_set_pre_vote(&r->raft, true);
-	rc = bootstrap(r, cfg);
-	if (!rc)
-		rc = raft_start(&r->raft);
+	rc = open_log(r, cfg);
 	if (rc)
 		return start_fail(r, cfg, rc, err);
 	weft_timer_start(r->env, &r->watch, 0);

@@ -313,6 +313,24 @@ static void damaged(void)
 	teardown(&f);
 }
 
+static void lost(void)
+{
+	char cmd[128];
+	struct fx f;
+
+	setup(&f);
+	CU_ASSERT_EQUAL_FATAL(begin(&f), 0);
+	CU_ASSERT_EQUAL(add(&f, 7), 0);
+	run(&f);
+	end(&f);
+	snprintf(cmd, sizeof(cmd), "rm -r %s/raft", f.dir);
+	CU_ASSERT_EQUAL(system(cmd), 0);
+	CU_ASSERT_EQUAL(begin(&f), -EUCLEAN); /* no new one is made in its place */
+	CU_ASSERT_EQUAL(begin(&f), -EUCLEAN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err, "lost"));
+	teardown(&f);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -325,6 +343,7 @@ int main(void)
 	CU_add_test(s, "snapshots", snapshots);
 	CU_add_test(s, "closing ends every proposal", closing);
 	CU_add_test(s, "a damaged log is refused", damaged);
+	CU_add_test(s, "a lost log is refused", lost);
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() ? 1 : 0;
