@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Arbitrary bytes as a snapshot: refused, or a state whose map encodes, that packs and restores, and
- * that commands can be applied to.
+ * Arbitrary bytes as a snapshot: refused, or a state whose map encodes, that packs and restores,
+ * and that commands can be applied to.
  */
 #include <stdlib.h>
 

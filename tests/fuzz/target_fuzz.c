@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Arbitrary bytes as the superblock of a target, as they are and with a right checksum: refused with
- * a sentence, or taken apart into a target that encodes to the same block.
+ * Arbitrary bytes as the superblock of a target, as they are and with a right checksum: refused
+ * with a sentence, or taken apart into a target that encodes to the same block.
  */
 #include <stdlib.h>
 #include <string.h>
