@@ -62,7 +62,7 @@ folders = $(patsubst %/,%,$(wildcard $(1)/*/))
 WEFT_SRC := $(call find_c,common) $(call find_c,proto)
 PROTOBUF := $(patsubst proto/%.proto,build/proto/%.pb-c.c,$(wildcard proto/*.proto))
 DAEMONS := mds oss mgmt
-TOOLS := $(notdir $(call folders,tools))
+TOOLS := $(filter-out build,$(notdir $(call folders,tools)))
 TEST_DIRS := fs bench
 
 UNIT_SRC := $(filter %_test.c,$(call find_c,tests/unit))
@@ -95,13 +95,13 @@ all: user $(if $(wildcard kmod/*.c),kmod)
 user: $(LIB) $(DAEMON_LIBS) $(DAEMON_BINS) $(TOOL_BINS)
 
 kmod: $(PROTOBUF)
-	$(Q)mk/kmod $(KERNEL)
+	$(Q)tools/build/kmod $(KERNEL)
 
 tests: $(UNIT_BINS) $(CLUSTER_BINS) $(STATIC_BINS) $(if $(SAN),,$(FUZZ_BINS))
 
 ## deps: install the packages that are missing (root), fetch the stock kernel
 deps:
-	@mk/deps
+	@tools/build/deps
 
 ## check: lint, unit tests, bounded fuzzing, clusters on loopback; no root, under 3 minutes
 check: $(if $(SAN),user,all) tests
@@ -128,7 +128,7 @@ test:
 
 ## demo: a cluster on loopback, mounted by the kernel client, doing real work (DEMO=native|vm)
 demo:
-	$(Q)mk/deps
+	$(Q)tools/build/deps
 	$(Q)$(MAKE) all tests
 	$(Q)tests/demo/run
 
@@ -146,7 +146,7 @@ soak: all tests
 
 ## install: programs, manual pages, and the module of the running kernel when it has headers
 install: user
-	$(Q)DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" mk/install $(DAEMON_BINS) $(TOOL_BINS)
+	$(Q)DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tools/build/install $(DAEMON_BINS) $(TOOL_BINS)
 
 ## clean: remove build/ (cached kernels stay in $WEFT_CACHE, by default /var/cache/weft)
 clean:
