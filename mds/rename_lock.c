@@ -48,8 +48,6 @@ int mds_run_rename_lock(struct mds_op *op)
 		return 0;
 	if (rl->group) {
 		mds_oplist_add(&rl->waiting, op);
-		if (!rl->asking)
-			weft_timer_start(op->m->env, &rl->timer, ASK_NS);
 		return MDS_ASYNC;
 	}
 	ret = store_holder(op, group, seq);
@@ -57,6 +55,7 @@ int mds_run_rename_lock(struct mds_op *op)
 		return ret;
 	rl->group = group;
 	rl->seq = seq;
+	weft_timer_start(op->m->env, &rl->timer, ASK_NS);
 	op->after = granted;
 	return 0;
 }
@@ -74,6 +73,7 @@ static int release(struct mds_op *op, u32 group, u64 seq)
 	if (ret)
 		return ret;
 	rl->group = 0;
+	weft_timer_stop(op->m->env, &rl->timer);
 	while ((next = mds_oplist_pop(&rl->waiting)))
 		mds_submit(next);
 	return 0;
@@ -107,7 +107,7 @@ static void ask_done(struct mds_call *call)
 	if (!call->err && le32_to_cpu(rep->state) != WEFT_TXN_RUNNING &&
 	    rl->asked_seq == rl->seq && rl->group && !mds_internal(m, free_run, NULL, rl))
 		return;
-	if (rl->waiting.count)
+	if (rl->group)
 		weft_timer_start(m->env, &rl->timer, ASK_NS);
 }
 
@@ -120,6 +120,10 @@ static void ask(void *arg)
 
 	if (rl->asking || !rl->group)
 		return;
+	if (!m->serving) {
+		weft_timer_start(m->env, &rl->timer, ASK_NS);
+		return;
+	}
 	rl->asking = true;
 	rl->asked_seq = rl->seq;
 	rl->call = (struct mds_call){ .group = rl->group, .opcode = WEFT_OP_TXN_STATUS,
@@ -149,6 +153,7 @@ int mds_rename_lock_load(struct mds *m)
 		memcpy(&id, val.data, sizeof(id));
 		m->rename_lock.group = le32_to_cpu(id.group);
 		m->rename_lock.seq = le64_to_cpu(id.seq);
+		weft_timer_start(m->env, &m->rename_lock.timer, ASK_NS);
 	}
 	weft_kv_val_fini(&val);
 	return ret;

@@ -94,6 +94,14 @@ int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool 
 	return ret;
 }
 
+int mds_store_read(const char *path, struct weft_kv **out, char err[WEFT_KV_ERR_MAX])
+{
+	struct weft_kv_opts o = { .path = path, .cfs = store_cfs, .ncfs = MDS_NCF,
+				  .flags = WEFT_KV_RDONLY };
+
+	return weft_kv_open(&o, out, err);
+}
+
 void mds_put_be64(void *p, u64 v)
 {
 	v = htobe64(v);

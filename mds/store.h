@@ -17,7 +17,7 @@
  *					follow) or the target of a symbolic link
  *	slots	be64 session, be32 slot	struct mds_slot_rec, body of the reply
  *	txn	'P' be32 group, be64 seq	prepared transaction, see txn_log.c
- *		'D' be64 seq		decision: __le32 ids of the groups that have not confirmed it
+ *		'D' be64 seq		decision: __le32 ids of groups that have not confirmed it
  *
  * Keys are big endian so that their order is that of the numbers; values are little endian and
  * open with a version.
@@ -146,6 +146,16 @@ struct mds_inode {
  */
 int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool create,
 		   struct weft_kv **out, char err[WEFT_KV_ERR_MAX]);
+
+/**
+ * mds_store_read() - open a store to look at it
+ * @path: directory of the store
+ * @out: the store
+ * @err: a sentence when it fails
+ *
+ * Return: 0 or a negative errno.
+ */
+int mds_store_read(const char *path, struct weft_kv **out, char err[WEFT_KV_ERR_MAX]);
 
 /* Keys: each fills @buf (at least MDS_KEY_MAX bytes) and returns the length. */
 size_t mds_key_meta(char *buf, char tag, u64 nr);
