@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Numbers that are never used twice: inode counters per shard, transaction numbers.
+ * Inode numbers, never used twice: a counter per shard. (Transaction numbers: txn.c.)
  *
  * Happy path: a block of numbers is reserved by a record that goes into the batch of the op that
  * takes the first of them; the others cost nothing. After a crash the rest of a block is lost.

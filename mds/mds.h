@@ -375,7 +375,7 @@ int mds_inode_gone(struct mds_tx *tx, struct mds_node *n, bool keep);
 /* mds_new_layout() - layout of a new file in a directory */
 void mds_new_layout(struct mds *m, const struct mds_inode *dir, struct weft_layout *l);
 
-/* --- ino.c: inode and transaction numbers, never used twice */
+/* --- ino.c: inode numbers, never used twice */
 
 struct mds_counter {
 	struct mds_link link;
@@ -397,7 +397,7 @@ void mds_counters_fini(struct mds *m);
 /**
  * mds_counter_next() - take a number; its block is reserved by the batch under construction
  * @m: the target
- * @tag: 'C' (inodes of shard @nr) or 'T' (transactions)
+ * @tag: 'C' (inodes of shard @nr)
  * @nr: shard
  * @out: the number
  *

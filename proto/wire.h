@@ -55,7 +55,7 @@
  * @opcode: enum weft_op
  * @body_len: bytes of the fixed body; a newer peer may send a longer body than we know
  * @request_id: chosen by the requester, unique per client incarnation, kept over replays
- * @session: client id (0: none yet; servers use their node id | WEFT_SESSION_SERVER)
+ * @session: client id (0: none yet; servers: a number with WEFT_SESSION_SERVER)
  * @epoch: map epoch that the request was computed from; in replies: the server's epoch
  * @group: group that the request is meant for (0: the node or target itself)
  * @slot: request slot, valid with WEFT_MF_SLOT
@@ -285,7 +285,10 @@ struct weft_auth_req {
 };
 WEFT_ASSERT_SIZE(struct weft_auth_req, 32);
 
-/* ADMIN: a protobuf request in bulk (proto/mgmt.proto), its answer in the reply's bulk. */
+/*
+ * ADMIN to management: a protobuf request in bulk (proto/mgmt.proto), its answer in the reply's
+ * bulk. To metadata and data servers: a line of text in bulk ("stats", "log LEVEL", "fault SPEC").
+ */
 struct weft_admin_req {
 	__le32 reserved[2];
 };
