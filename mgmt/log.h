@@ -39,7 +39,7 @@ struct mgmt_log_cb {
  * typedef mgmt_log_done - outcome of a proposal
  * @arg: as given
  * @err: 0: it was applied, with @res; -EAGAIN: this member does not lead (any more), the command
- *	may be applied or not; -EIO: the log failed
+ *	may be applied or not; -ENOSPC, -EIO: it could not be stored
  * @res: what the command came to
  */
 typedef void mgmt_log_done(void *arg, int err, const struct mgmt_result *res);

@@ -235,13 +235,16 @@ static void proposal_done(struct raft_apply *req, int status, void *result)
 	struct proposal *p = req->data;
 	struct mgmt_raft *r = p->raft;
 
-	if (!status)
+	if (!status) {
 		p->done(p->arg, 0, result);
-	else if (status == RAFT_LEADERSHIPLOST || status == RAFT_SHUTDOWN ||
-		 status == RAFT_NOTLEADER || status == RAFT_CANCELED)
+	} else if (status == RAFT_LEADERSHIPLOST || status == RAFT_SHUTDOWN ||
+		   status == RAFT_NOTLEADER || status == RAFT_CANCELED) {
 		p->done(p->arg, -EAGAIN, NULL);
-	else
-		p->done(p->arg, -EIO, NULL);
+	} else {
+		weft_warn_peer("a command could not be logged", "reason=%s",
+			       status == RAFT_NOSPACE ? "no space left" : raft_strerror(status));
+		p->done(p->arg, status == RAFT_NOSPACE ? -ENOSPC : -EIO, NULL);
+	}
 	free(p);
 	landed(r);
 }

@@ -136,7 +136,7 @@ static void bootstrapped(void *arg, int err, const struct mgmt_result *res)
 {
 	struct mgmt_server *srv = arg;
 
-	if (err == -EIO || (res && res->err))
+	if ((err && err != -EAGAIN) || (res && res->err))
 		srv->cfg.broken(srv->cfg.arg, res ? res->message : "the log failed");
 	else if (!err)
 		weft_info("file system has its identity", "name=%s", srv->cfg.name);
