@@ -60,8 +60,8 @@ static bool targets_ok(const Weft__Snapshot *s)
 	for (i = 0; i < s->n_targets; i++) {
 		const Weft__Target *t = s->targets[i];
 
-		if (has_unknown(t) || t->id != i + 1 || t->uuid.len != 16 || !t->node || t->node > s->n_nodes ||
-		    (t->kind != WEFT_MDT && t->kind != WEFT_OST) || t->pool > s->n_pools)
+		if (has_unknown(t) || t->id != i + 1 || t->uuid.len != 16 || !t->node ||
+		    t->node > s->n_nodes || (t->kind != WEFT_MDT && t->kind != WEFT_OST) || t->pool > s->n_pools)
 			return false;
 	}
 	return true;
@@ -84,7 +84,8 @@ static bool groups_ok(const Weft__Snapshot *s)
 		if (has_unknown(g) || g->id != i + 1 || g->n_members > 16)
 			return false;
 		for (j = 0; j < g->n_members; j++)
-			if (has_unknown(g->members[j]) || !g->members[j]->target || g->members[j]->target > s->n_targets ||
+			if (has_unknown(g->members[j]) || !g->members[j]->target ||
+			    g->members[j]->target > s->n_targets ||
 			    s->targets[g->members[j]->target - 1]->kind != g->kind ||
 			    g->members[j]->state > WEFT_LAST)
 				return false;
@@ -104,8 +105,8 @@ static bool pools_ok(const Weft__Snapshot *s)
 	for (i = 0; i < s->n_pools; i++) {
 		const Weft__Pool *p = s->pools[i];
 
-		if (has_unknown(p) || p->id != i + 1 || strlen(p->name) > 31 || p->chunk_shift > 31 || p->k > 255 ||
-		    p->m > 255)
+		if (has_unknown(p) || p->id != i + 1 || strlen(p->name) > 31 ||
+		    p->chunk_shift > 31 || p->k > 255 || p->m > 255)
 			return false;
 		for (j = 0; j < p->n_groups; j++)
 			if (!group_is(s, p->groups[j], WEFT_OST))
