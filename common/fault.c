@@ -205,7 +205,7 @@ int weft_fault_set(const char *spec)
 			points = p;
 		}
 	}
-	weft_fault_armed = points != NULL;
+	__atomic_store_n(&weft_fault_armed, points != NULL, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lock);
 	return 0;
 }

@@ -20,6 +20,11 @@
 
 extern int weft_fault_armed;
 
+static inline int weft_fault_is_armed(void)
+{
+	return __atomic_load_n(&weft_fault_armed, __ATOMIC_RELAXED);
+}
+
 #define WEFT_FAULT_DROP 1
 
 /**
@@ -56,10 +61,11 @@ int weft_fault_visit(const char *name, uint32_t *delay_ms);
 uint64_t weft_fault_hits(const char *name);
 
 /* A point in code that may block: 0, a negative errno or WEFT_FAULT_DROP. */
-#define WEFT_FAULT(name) (__builtin_expect(weft_fault_armed, 0) ? weft_fault_visit(name, NULL) : 0)
+#define WEFT_FAULT(name)                                                                           \
+	(__builtin_expect(weft_fault_is_armed(), 0) ? weft_fault_visit(name, NULL) : 0)
 
 /* A point on a loop: a delay is told in *ms and the caller waits by a timer. */
 #define WEFT_FAULT_ASYNC(name, ms)                                                                 \
-	(__builtin_expect(weft_fault_armed, 0) ? weft_fault_visit(name, ms) : 0)
+	(__builtin_expect(weft_fault_is_armed(), 0) ? weft_fault_visit(name, ms) : 0)
 
 #endif
