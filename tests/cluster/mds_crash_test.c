@@ -29,7 +29,7 @@
 #define SERVERS 2
 
 static char dir[64], mgmt[64], weft[512];
-static bool verbose;
+static bool verbose, quiet;
 static struct weft_client *client;
 static struct weft_map *map;
 static u32 groups[SERVERS]; /* group of mds1, mds2 */
@@ -55,6 +55,8 @@ static bool run(const char *fmt, ...)
 	snprintf(cmd, sizeof(cmd), "%s %s >%s.out 2>&1 </dev/null", weft, args, dir);
 	if (!system(cmd))
 		return true;
+	if (quiet)
+		return false;
 	fprintf(stderr, "%s\n", cmd);
 	snprintf(cmd, sizeof(cmd), "cat %s.out >&2", dir);
 	return system(cmd) < 0;
@@ -425,6 +427,20 @@ static pid_t pid_of(unsigned int server)
 	return pid;
 }
 
+/* The first thread may be gone before the last one gives up the files: it is tried a few times. */
+static bool start_again(unsigned int server)
+{
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		quiet = i < 19;
+		if (run("dev restart --dir %s mds%u", dir, server + 1))
+			return true;
+		nap();
+	}
+	return false;
+}
+
 static bool is_dead(pid_t pid)
 {
 	char path[64], state = 'Z';
@@ -495,8 +511,10 @@ static const char *one_case(const struct operation *o, const struct point *p, st
 	if (pthread_create(&thread, NULL, attempt_thread, &a))
 		return "no thread";
 	dead = wait_dead(pid);
-	if (!run("dev restart --dir %s mds%u", dir, server + 1))
-		return "cannot start the server again";
+	if (!start_again(server)) {
+		printf("FAILED: cannot start mds%u again\n", server + 1);
+		exit(1);
+	}
 	pthread_join(thread, NULL);
 	if (!dead)
 		return "the fault point was not reached";
