@@ -61,7 +61,8 @@ static bool targets_ok(const Weft__Snapshot *s)
 		const Weft__Target *t = s->targets[i];
 
 		if (has_unknown(t) || t->id != i + 1 || t->uuid.len != 16 || !t->node ||
-		    t->node > s->n_nodes || (t->kind != WEFT_MDT && t->kind != WEFT_OST) || t->pool > s->n_pools)
+		    t->node > s->n_nodes || (t->kind != WEFT_MDT && t->kind != WEFT_OST) ||
+		    t->pool > s->n_pools)
 			return false;
 	}
 	return true;
