@@ -90,10 +90,10 @@ void weft_peer_stop(struct weft_peer *peer)
 		struct weft_link *link = &peer->links[i];
 
 		wake_up_all(&link->wait);
-		cancel_delayed_work_sync(&link->watch);
 		/* Once more, to close what is open; it does not connect any more. */
 		mod_delayed_work(weft_link_wq, &link->work, 0);
 		flush_delayed_work(&link->work);
+		cancel_delayed_work_sync(&link->watch);
 	}
 	cancel_work_sync(&peer->kick);
 }

@@ -487,7 +487,9 @@ void weft_rpc_submit(struct weft_rpc *rpc)
 
 int weft_rpc_wait(struct weft_rpc *rpc)
 {
-	wait_for_completion(&rpc->finished);
+	/* A server may be away for hours: no reason to call the waiting worker hung. */
+	while (!wait_for_completion_timeout(&rpc->finished, 60 * HZ))
+		;
 	return rpc->error;
 }
 

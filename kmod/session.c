@@ -424,7 +424,7 @@ static void session_compare(struct weft_session *s, u32 lease, u64 seq)
 {
 	u64 known = s->lease == WEFT_LEASE_SOLE ? s->lease_seq : 0;
 
-	if (seq <= max(known, s->recall_seq))
+	if (session_over(s->fs) || seq <= max(known, s->recall_seq))
 		return;
 	if (lease == WEFT_LEASE_NONE)
 		session_recalled(s, seq);

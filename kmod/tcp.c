@@ -19,6 +19,7 @@
  * allocated without recursion into file systems.
  */
 #include <linux/in6.h>
+#include <linux/mm.h>
 #include <linux/net.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -556,7 +557,7 @@ static int wtcp_open(struct weft_link *link, const struct sockaddr_storage *addr
 	INIT_LIST_HEAD(&t->xmit);
 	INIT_WORK(&t->tx_work, wtcp_tx_work);
 	INIT_WORK(&t->rx_work, wtcp_rx_work);
-	t->rx.buf = kmalloc(RX_BUF, GFP_NOFS);
+	t->rx.buf = kvmalloc(RX_BUF, GFP_NOFS);
 	if (!t->rx.buf) {
 		weft_xprt_put(&t->base);
 		return -ENOMEM;
@@ -618,7 +619,7 @@ static void wtcp_free(struct weft_xprt *x)
 {
 	struct weft_tcp *t = wtcp_of(x);
 
-	kfree(t->rx.buf);
+	kvfree(t->rx.buf);
 	kfree(t);
 }
 

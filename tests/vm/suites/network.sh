@@ -68,6 +68,18 @@ check "outstanding requests are shown with what they wait for" test -n "$outstan
 wait
 inject delay_ms 0
 
+trace=/sys/kernel/tracing
+[ -e $trace/trace ] || mount -t tracefs tracefs $trace
+echo 1 >$trace/events/weft/enable
+inject disconnect 5
+check "names under tracing" names $MNT/slow 3
+inject disconnect 0
+echo 0 >$trace/events/weft/enable
+for event in rpc_send rpc_end link_down link_up; do
+	check "event weft_$event" grep -q "weft_$event: fs=[0-9]" $trace/trace
+done
+rm -rf $MNT/slow && mkdir $MNT/slow
+
 second=/run/weft-second
 check "second mount" mount_at $second
 check "the first one's file is there" test "$(cat $second/broken/d1/c)" = 1
@@ -88,3 +100,8 @@ require "mount with checksums" weft_mount $MNT checksum
 check "bulk with checksums" bulk $MNT/summed
 drop_caches
 check "read again with checksums" cmp /data/source $MNT/summed
+require "unmount again" weft_umount
+
+require "mount, the first management address dead" \
+	mount -t weft "127.0.0.1:9,$WEFT_SOURCE" $MNT ${WEFT_OPTIONS:+-o $WEFT_OPTIONS}
+check "works" cmp /data/source $MNT/summed
