@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Request slots in memory: (session, slot) -> the last sequence number that was begun, and whether
- * it is still running. An object storage server uses it so that a late duplicate of a write cannot
+ * Request slots in memory: (session, slot) -> the last sequence number that was begun, whether it is
+ * still running, and what came of it if that was kept. An object storage server uses it so that a late duplicate of a write cannot
  * run after a newer request of the same slot; its operations are idempotent, so that nothing needs
  * to survive a restart.
  *
@@ -20,7 +20,7 @@ struct weft_slots;
 
 enum weft_slot_verdict {
 	WEFT_SLOT_NEW, /* run it, then call weft_slots_end() */
-	WEFT_SLOT_AGAIN, /* the same sequence number, finished: run it again (it is idempotent) */
+	WEFT_SLOT_AGAIN, /* the same one, finished: run it again unless weft_slots_kept() */
 	WEFT_SLOT_RUNNING, /* the same or an older one is running: wait for its end */
 	WEFT_SLOT_OLD, /* older than the slot's last: answer WEFT_S_SLOT_OLD */
 };
