@@ -13,17 +13,42 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/log.h"
 #include "oss/internal.h"
 
 #define STEP_SEGS 128
 
+/*
+ * A record that cannot be read need not be read to be deleted. Which blocks it had is not known;
+ * they are free after the next start.
+ */
+static int drop_damaged(struct oss_store *s, const struct oss_key *key)
+{
+	uint8_t from[OSS_KEY_LEN], to[OSS_SMALL_KEY_LEN + 1];
+	int err;
+
+	weft_warn("damaged chunk record deleted, its blocks are free after a restart",
+		  "ino=%llx chunk=%llu segment=%u", (unsigned long long)key->ino,
+		  (unsigned long long)key->chunk, key->seg);
+	oss_key_encode(key, from);
+	memset(to, 0xff, sizeof(to));
+	memcpy(to, from, sizeof(from));
+	err = weft_kv_delete_range(s->kv, OSS_CF_SMALL, from, sizeof(from), to, sizeof(to), true);
+	if (!err)
+		err = weft_kv_delete_range(s->kv, OSS_CF_CHUNKS, from, sizeof(from), to,
+					   sizeof(to), true);
+	return err;
+}
+
 static int cut(struct oss_store *s, struct oss_op *op, const struct oss_key *key)
 {
 	uint32_t off = 0;
+	int err;
 
 	if (key->chunk == op->chunk && key->seg == op->off >> OSS_SEG_SHIFT)
 		off = op->off % OSS_SEG;
-	return oss_part_add(s, op, key, off, OSS_SEG - off, 0);
+	err = oss_part_add(s, op, key, off, OSS_SEG - off, 0);
+	return err == -EIO && !off ? drop_damaged(s, key) : err;
 }
 
 static bool behind(const struct oss_op *op, const struct oss_key *k)

@@ -391,6 +391,19 @@ static void test_damaged_record(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(bed.last_err, "inode 7"));
 	bed_fini(&bed);
 
+	/* It cannot be cut, but it can be deleted. */
+	bed_init(&bed, 4 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	CU_ASSERT_EQUAL(bed_write(&bed, 8, 0, 0, "abc", 3), 0);
+	put_raw(&bed, 7, "garbage", 7);
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 100, 0, NULL), -EIO);
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 0, 0, NULL), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), 0);
+	bed_reopen(&bed);
+	CU_ASSERT_EQUAL(bed_read(&bed, 8, 0, 0, got, 3, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, "abc", 3), 0);
+	bed_fini(&bed);
+
 	/* A sound record that names a block of another one. */
 	bed_init(&bed, 4 << 20);
 	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
