@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Request slots in memory: (session, slot) -> the last sequence number that was begun, whether it is
- * still running, and what came of it if that was kept. An object storage server uses it so that a late duplicate of a write cannot
- * run after a newer request of the same slot; its operations are idempotent, so that nothing needs
- * to survive a restart.
+ * Request slots in memory: (session, slot) -> the last sequence number that was begun, whether it
+ * is still running, and what came of it if that was kept. An object storage server uses it so that
+ * a late duplicate of a write cannot run after a newer request of the same slot; its operations are
+ * idempotent, so that nothing needs to survive a restart.
  *
  * A session that has not been used for a while may be dropped by weft_slots_expire().
  *
