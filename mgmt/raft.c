@@ -27,6 +27,7 @@
 #include <raft.h>
 #include <raft/uv.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "mgmt/state.h"
 #include "proto/types.h"
@@ -236,6 +237,7 @@ static void proposal_done(struct raft_apply *req, int status, void *result)
 	struct mgmt_raft *r = p->raft;
 
 	if (!status) {
+		WEFT_FAULT("mgmt.answer");
 		p->done(p->arg, 0, result);
 	} else if (status == RAFT_LEADERSHIPLOST || status == RAFT_SHUTDOWN ||
 		   status == RAFT_NOTLEADER || status == RAFT_CANCELED) {
@@ -274,6 +276,7 @@ static int propose(struct mgmt_log *log, const void *cmd, size_t len, mgmt_log_d
 	p->raft = r;
 	p->done = done;
 	p->arg = arg;
+	WEFT_FAULT("mgmt.propose");
 	ret = raft_apply(&r->raft, &p->req, &buf, 1, proposal_done);
 	if (!ret) {
 		r->inflight++;

@@ -37,7 +37,8 @@ struct reg {
 static struct {
 	char dir[64], program[512], addresses[128], raft[128];
 	uint8_t fsid[16];
-	unsigned int members, wanted, pause_ms, kills, seed;
+	unsigned int members, wanted, pause_ms, kills, crashes, seed;
+	bool armed;
 	pid_t pid[MEMBERS_MAX];
 	struct weft_env *env;
 	struct weft_pool *pool;
@@ -68,14 +69,23 @@ static void check(bool ok, const char *what)
 
 /* ---- the daemon */
 
+/*
+ * Every other start of a member that is alone has it end by itself at a certain step of a certain
+ * request: before a command is logged, or after it was applied and before it is answered.
+ */
 static void start(unsigned int member)
 {
-	char config[32], log[32];
+	char config[32], log[32], faults[64];
 	int fd;
 
+	t.armed = t.members == 1 && t.kills % 2;
+	snprintf(faults, sizeof(faults), "mgmt.%s=crash+%d",
+		 rand_r(&t.seed) % 2 ? "answer" : "propose", rand_r(&t.seed) % 20);
 	t.pid[member] = fork();
 	if (t.pid[member])
 		return;
+	if (t.armed)
+		setenv("WEFT_FAULTS", faults, 1);
 	snprintf(config, sizeof(config), "conf%u", member + 1);
 	snprintf(log, sizeof(log), "log%u", member + 1);
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
@@ -96,10 +106,15 @@ static void kill_fired(void *arg)
 	int status;
 
 	(void)arg;
-	end(member, SIGKILL, &status);
-	check(WIFSIGNALED(status), "the daemon ended by itself, see its log");
+	if (waitpid(t.pid[member], &status, WNOHANG) == t.pid[member]) {
+		check(t.armed && WIFSIGNALED(status), "the daemon ended by itself, see its log");
+		t.crashes++;
+	} else {
+		end(member, SIGKILL, &status);
+	}
+	t.kills++;
 	start(member);
-	if (++t.kills == t.wanted)
+	if (t.kills == t.wanted)
 		t.ending = true;
 	else
 		weft_timer_start(t.env, &t.kill,
@@ -320,8 +335,9 @@ static void finish(void)
 	check(t.again > 20, "some asked again");
 	check(t.node_id == 1 && t.target_id == 1, "the server was registered");
 	check(t.epoch >= 2, "a map came");
-	printf("%u members, %u kills, %u registrations, %u asked again, epoch %llu\n", t.members,
-	       t.kills, t.acked, t.again, (unsigned long long)t.epoch);
+	check(t.members > 1 || t.crashes > 2, "it crashed at the steps where it should");
+	printf("%u members, %u kills, %u of them at a step, %u registrations, %u asked again\n",
+	       t.members, t.kills, t.crashes, t.acked, t.again);
 	weft_mapclient_destroy(t.mc);
 	weft_mgmt_node_destroy(t.node);
 	weft_rpc_client_destroy(t.rpc);
@@ -375,7 +391,7 @@ int main(void)
 	weft_log_set_level(WEFT_LOG_ERR);
 	t.seed = seed ? strtoul(seed, NULL, 10) : (unsigned int)time(NULL) ^ getpid();
 	printf("seed %u\n", t.seed);
-	if (scenario(1, 25, 250) || scenario(3, 8, 3000))
+	if (scenario(1, 24, 400) || scenario(3, 8, 3000))
 		return 2;
 	printf("%u passed, %u failed\n", t.passed, t.failed);
 	return t.failed ? 1 : 0;
