@@ -9,11 +9,19 @@
  *
  * If the caller is killed while a modifying request is under way, nobody knows yet whether it has
  * been carried out: then everything that is cached becomes worthless by a new generation of
- * leases (weft_modify()).
+ * leases, at once and again when the request has ended (weft_modify()).
  *
  * Protection: the VFS holds the directories' i_rwsem.
  */
 #include "internal.h"
+
+/* A request whose caller was killed has ended. */
+static void weft_modify_late(struct weft_rpc *rpc)
+{
+	struct weft_sb *wsb = rpc->priv;
+
+	atomic64_inc(&wsb->lease_gen);
+}
 
 /**
  * weft_modify() - carry out a request that modifies
@@ -24,8 +32,11 @@
  */
 int weft_modify(struct weft_sb *wsb, struct weft_rpc *rpc)
 {
-	int ret = weft_rpc_call(rpc);
+	int ret;
 
+	rpc->done = weft_modify_late;
+	rpc->priv = wsb;
+	ret = weft_rpc_call(rpc);
 	if (ret == -EINTR)
 		atomic64_inc(&wsb->lease_gen);
 	return ret;

@@ -58,7 +58,7 @@ static void rpc_done_work(struct work_struct *work)
 	struct weft_rpc *rpc = container_of(work, struct weft_rpc, done_work);
 	struct weft_fs *fs = rpc->fs;
 
-	if ((rpc->flags & WEFT_RPC_F_ASYNC) && rpc->done)
+	if (rpc->done) /* submitted, or left behind by a caller that was killed */
 		rpc->done(rpc);
 	weft_rpc_put(rpc);
 	spin_lock(&fs->lock);

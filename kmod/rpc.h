@@ -63,6 +63,8 @@ enum weft_rpc_place {
  * @status: the reply's status as it came, 0 or errno or WEFT_S_*
  * @done: weft_rpc_submit(): called once with the result in @error, in process context on a
  *	workqueue; may submit other requests, must not wait for any. It inherits no reference.
+ *	weft_rpc_call(), optional: called in the same way when a request ends whose caller was
+ *	killed after it had been sent; the reply is gone by then.
  * @priv: for the caller
  *
  * The rest is private to the lower half and is protected by fs->lock unless noted.
