@@ -57,7 +57,7 @@ status 2 weft status --nonsense
 status 2 weft status extra; says 'what is "extra"'
 status 2 weft status -o xml; says "table or json"
 for command in "status" "df" "node list" "target list" "group list" "pool list" "client list" \
-	"fs create" "layout get" "layout set" "dev up" "dev down" "dev status" "dev kill" "dev restart"; do
+	"fs create" "layout get" "layout set" "why" "dev up" "dev down" "dev status" "dev kill" "dev restart"; do
 	status 0 weft $command --help; says "usage: weft $command"
 done
 status 0 mkfs.weft --help; says "usage: mkfs.weft"
@@ -146,6 +146,24 @@ timeout 30 weft-oss --config alien.conf >out 2>&1
 [ $? != 0 ] && ok || bad "a server of another file system was accepted"
 status 4 mkfs.weft -t mdt --fs-name other --mgmt "$mgmt" mdt9; says '"dev", not "other"'
 status 0 mkfs.weft -t ost --size 64M ost9; says "dev"
+
+# what a mount waits for: debugfs as the kernel client shows it
+target=$(weft target list -o json | python3 -c 'import json, sys
+print([t["id"] for t in json.load(sys.stdin) if t["node"] == "oss1"][0])')
+mkdir -p debug/1
+cat >debug/1/outstanding <<D
+OBJ_READ ino $(stat -c %i typo.conf | xargs printf '%x') group 3 target $target waits reply ms 1500 pid $$ replays 2
+LOOKUP ino 1 group 1 target 0 waits map ms 20 pid 1 replays 0 killed
+D
+status 0 weft why --debugfs debug -o json
+json 'len(x) == 2 and x[0]["since_ms"] == 1500 and x[1]["operation"] == "LOOKUP"'
+json 'x[0]["server"] == "oss1 (up)" and "reply" in x[0]["waits_for"] and "map" in x[1]["waits_for"]'
+status 0 weft why --debugfs debug $$; says "OBJ_READ"; says "tools_test"
+status 0 weft why --debugfs debug "$top/typo.conf" -o json; json 'len(x) == 1 and x[0]["operation"] == "OBJ_READ"'
+status 0 weft why --debugfs debug 999999999; says "Nothing is waited for"
+status 1 weft why --debugfs absent; says "is the module loaded"
+echo "nonsense" >>debug/1/outstanding
+status 1 weft why --debugfs debug; says "1 lines"
 
 # killing, and starting again
 status 0 weft dev kill --dir dev oss1

@@ -54,6 +54,12 @@ static const struct command {
 	  "  --chunk-size BYTES  64K to 64M\n"
 	  "  --width N           data groups that one file uses; 0: all\n"
 	  "  --inline BYTES      largest file that stays in the metadata; 0: none\n" },
+	{ "why", NULL, weft_cmd_why, "what processes and files on this machine wait for",
+	  "usage: weft why [PID | PATH] [--debugfs DIR]\n\n"
+	  "The requests of the mounts on this machine that are not over: of all, of a process, or\n"
+	  "for a file. Needs root (debugfs). Management is asked for the names of the servers, for\n"
+	  "a second; it need not answer.\n\n"
+	  "  --debugfs DIR  default /sys/kernel/debug/weft\n" },
 	{ "dev", "up", weft_cmd_dev_up, "a whole cluster on this machine, for trying and testing",
 	  "usage: weft dev up [--dir DIR] [--mds N] [--oss N] [options]\n\n"
 	  "Makes a cluster on loopback in DIR, or starts the one that is there, and waits until it\n"

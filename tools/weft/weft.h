@@ -92,6 +92,7 @@ int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_fs_create(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_layout_get(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_layout_set(struct weft_cmd *cmd, int argc, char **argv);
+int weft_cmd_why(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_dev_up(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_dev_down(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_dev_status(struct weft_cmd *cmd, int argc, char **argv);
