@@ -137,7 +137,8 @@ void mds_lock_drop(struct mds *m, struct mds_hold **holds)
 			l->excl = NULL;
 		else
 			l->shared--;
-		while ((op = mds_oplist_pop(&l->waiting)))
+		/* At the end of the target its ops are gone before its locks. */
+		while (!m->closing && (op = mds_oplist_pop(&l->waiting)))
 			mds_oplist_add(&wake, op);
 		if (!l->excl && !l->shared) {
 			mds_table_del(&m->locks, &l->link);
@@ -146,8 +147,7 @@ void mds_lock_drop(struct mds *m, struct mds_hold **holds)
 		free(h);
 	}
 	while ((op = mds_oplist_pop(&wake)))
-		if (!m->closing)
-			mds_submit(op);
+		mds_submit(op);
 }
 
 void mds_lock_wait(struct mds_lock *l, struct mds_op *op)

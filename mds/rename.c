@@ -295,6 +295,8 @@ static int check_rename(struct mds_op *op, const struct found *f)
 		return -ENOENT;
 	if (f->src == f->new_ino || (exchange && f->dst == op->ino))
 		return -EINVAL;
+	if (f->dst == op->ino)
+		return -ENOTEMPTY; /* it holds what would take its place */
 	ret = mds_dir_writable(&op->creds, &f->old_dir);
 	if (!ret && mds_is_local(op->m, f->new_ino))
 		ret = mds_dir_writable(&op->creds, &f->new_dir);

@@ -146,11 +146,12 @@ static int row_orphan(struct check *c, const char *key, size_t klen, const char 
 
 static int row_pending(struct check *c, const char *key, size_t klen, const char *val, size_t vlen)
 {
-	(void)key;
-	(void)klen;
 	(void)val;
 	(void)vlen;
-	c->f->pending++;
+	if (!c->f->pending++ && !c->f->errors)
+		snprintf(c->f->complaint, sizeof(c->f->complaint),
+			 "store %u: a record '%c' (%zu bytes of key) is pending", c->store,
+			 klen ? key[0] : '?', klen);
 	return 0;
 }
 

@@ -1,0 +1,1118 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The simulation of sim.h: events in a queue, timers, a clock that moves when nothing else does.
+ *
+ * A crash throws the core away and cancels what it had under way: its commit if that is still an
+ * event, its messages, its timers. The store stays open: what RocksDB committed is there.
+ */
+#include "tests/unit/mds/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/crc32c.h"
+#include "common/log.h"
+#include "proto/data.h"
+#include "proto/placement.h"
+
+enum kind { EV_POST, EV_WORK, EV_CALL, EV_REPLY };
+
+struct sim_event {
+	struct sim_event *next;
+	enum kind kind;
+	struct weft_post *post;
+	struct weft_work *work;
+	struct sim_message *msg;
+};
+
+/* A call between servers on its way there or back. */
+struct sim_message {
+	struct sim *s;
+	struct mds_call *call;
+	u32 from, from_life, group;
+	u16 opcode;
+	char *body, *tail, *bulk;
+	size_t body_len, tail_len, bulk_len;
+	u32 bulk_max;
+	int err;
+	union mds_rep rep;
+	struct weft_obj_rep obj;
+	const void *rep_ptr;
+	size_t rep_len;
+	char *data;
+	size_t data_len;
+	struct weft_timer timer;
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "sim: %s\n", what);
+	abort();
+}
+
+static struct sim *env_sim(struct weft_env *env)
+{
+	return (struct sim *)env;
+}
+
+static void event_add(struct sim *s, struct sim_event ev)
+{
+	struct sim_event *e = malloc(sizeof(*e));
+
+	if (!e)
+		die("no memory");
+	*e = ev;
+	e->next = NULL;
+	*s->etail = e;
+	s->etail = &e->next;
+}
+
+/* --- the environment */
+
+static uint64_t e_now(struct weft_env *env)
+{
+	return env_sim(env)->now;
+}
+
+static void e_wall(struct weft_env *env, struct timespec *ts)
+{
+	u64 now = env_sim(env)->now++;
+
+	ts->tv_sec = 1700000000 + now / WEFT_NS_PER_S;
+	ts->tv_nsec = now % WEFT_NS_PER_S;
+}
+
+static void e_random(struct weft_env *env, void *buf, size_t len)
+{
+	struct sim *s = env_sim(env);
+	u8 *p = buf;
+
+	while (len--) {
+		s->rnd = s->rnd * 1103515245 + 12345;
+		*p++ = s->rnd >> 16;
+	}
+}
+
+static void e_timer_stop(struct weft_env *env, struct weft_timer *t)
+{
+	struct sim *s = env_sim(env);
+
+	if (t->pos < 0)
+		return;
+	s->timers[t->pos] = s->timers[--s->ntimers];
+	s->timers[t->pos]->pos = t->pos;
+	t->pos = -1;
+}
+
+static void e_timer_start(struct weft_env *env, struct weft_timer *t, uint64_t delay)
+{
+	struct sim *s = env_sim(env);
+
+	e_timer_stop(env, t);
+	if (s->ntimers == sizeof(s->timers) / sizeof(s->timers[0]))
+		die("too many timers");
+	t->expires = s->now + delay;
+	t->pos = s->ntimers;
+	s->timers[s->ntimers++] = t;
+}
+
+static void e_work(struct weft_env *env, struct weft_work *w)
+{
+	event_add(env_sim(env), (struct sim_event){ .kind = EV_WORK, .work = w });
+}
+
+static void e_post(struct weft_env *env, struct weft_post *p)
+{
+	event_add(env_sim(env), (struct sim_event){ .kind = EV_POST, .post = p });
+}
+
+static const struct weft_env_ops env_ops = {
+	.now = e_now,
+	.wall = e_wall,
+	.random = e_random,
+	.timer_start = e_timer_start,
+	.timer_stop = e_timer_stop,
+	.work = e_work,
+	.post = e_post,
+};
+
+/* --- messages between servers */
+
+static void msg_free(struct sim_message *msg)
+{
+	e_timer_stop(&msg->s->env, &msg->timer);
+	free(msg->body);
+	free(msg->tail);
+	free(msg->bulk);
+	free(msg->data);
+	free(msg);
+}
+
+static void *dup_bytes(const void *p, size_t len)
+{
+	void *to = malloc(len + 1);
+
+	if (!to)
+		die("no memory");
+	if (len)
+		memcpy(to, p, len);
+	return to;
+}
+
+static void msg_send(void *arg)
+{
+	struct sim_message *msg = arg;
+
+	event_add(msg->s, (struct sim_event){ .kind = EV_CALL, .msg = msg });
+}
+
+static void msg_answer(struct sim_message *msg)
+{
+	event_add(msg->s, (struct sim_event){ .kind = EV_REPLY, .msg = msg });
+}
+
+static void net_call(void *arg, struct mds_call *call)
+{
+	struct sim_server *sv = arg;
+	struct sim *s = env_sim(sv->m->env);
+	struct sim_message *msg = calloc(1, sizeof(*msg));
+
+	if (!msg)
+		die("no memory");
+	msg->s = s;
+	msg->call = call;
+	msg->from = sv - s->servers;
+	msg->from_life = sv->life;
+	msg->group = call->group;
+	msg->opcode = call->opcode;
+	msg->body_len = call->body_len;
+	msg->body = dup_bytes(call->body, call->body_len);
+	msg->tail_len = call->tail_len;
+	msg->tail = dup_bytes(call->tail, call->tail_len);
+	msg->bulk_len = call->bulk_len;
+	msg->bulk = dup_bytes(call->bulk, call->bulk_len);
+	msg->bulk_max = call->bulk_max;
+	weft_timer_init(&msg->timer, msg_send, msg);
+	msg_send(msg);
+}
+
+struct server_op {
+	struct mds_op op;
+	struct sim_message *msg;
+};
+
+static void server_reply(struct mds_op *op)
+{
+	struct server_op *so = (struct server_op *)op;
+	struct sim_message *msg = so->msg;
+
+	msg->err = op->status;
+	msg->rep = op->rep;
+	msg->rep_ptr = &msg->rep;
+	msg->rep_len = op->rep_len;
+	msg->data = op->data;
+	msg->data_len = op->data_len;
+	op->data = NULL;
+	op->bulk = NULL;
+	mds_op_fini(op);
+	free(so);
+	msg_answer(msg);
+}
+
+static void data_server(struct sim *s, struct sim_message *msg)
+{
+	const struct weft_obj_req *req = (const void *)msg->body;
+
+	s->trims++;
+	s->trim_ino = le64_to_cpu(req->ino);
+	s->trim_chunk = le64_to_cpu(req->chunk);
+	s->trim_off = le32_to_cpu(req->off);
+	msg->err = s->trim_err;
+	s->trim_err = 0;
+	msg->obj.bytes_delta = cpu_to_le64(s->trim_delta);
+	msg->rep_ptr = &msg->obj;
+	msg->rep_len = sizeof(msg->obj);
+	msg_answer(msg);
+}
+
+static void msg_deliver(struct sim *s, struct sim_message *msg)
+{
+	struct server_op *so;
+	u32 k;
+
+	if (msg->group == SIM_OST_GROUP) {
+		data_server(s, msg);
+		return;
+	}
+	for (k = 0; k < s->nservers && s->servers[k].group != msg->group; k++)
+		;
+	if (k == s->nservers || !s->servers[k].m) {
+		e_timer_start(&s->env, &msg->timer, 50 * WEFT_NS_PER_MS);
+		return;
+	}
+	so = calloc(1, sizeof(*so));
+	if (!so || !mds_op_desc(msg->opcode))
+		die("a call that nobody serves");
+	mds_op_init(&so->op, s->servers[k].m, mds_op_desc(msg->opcode));
+	so->msg = msg;
+	so->op.server = true;
+	so->op.group = msg->group;
+	so->op.epoch = s->map->epoch;
+	so->op.body = msg->body;
+	so->op.body_len = msg->body_len;
+	so->op.tail = msg->tail;
+	so->op.tail_len = msg->tail_len;
+	so->op.bulk = msg->bulk;
+	so->op.bulk_len = msg->bulk_len;
+	so->op.bulk_max = msg->bulk_max;
+	so->op.reply = server_reply;
+	mds_request(&so->op);
+}
+
+static void msg_done(struct sim *s, struct sim_message *msg)
+{
+	struct sim_server *from = &s->servers[msg->from];
+	struct mds_call *call = msg->call;
+
+	if (!from->m || from->life != msg->from_life) {
+		msg_free(msg);
+		return;
+	}
+	/* As mds/net.c does it. */
+	if (msg->err == -ESHUTDOWN || msg->err == WEFT_S_RECOVERY) {
+		free(msg->data);
+		msg->data = NULL;
+		e_timer_start(&s->env, &msg->timer, 50 * WEFT_NS_PER_MS);
+		return;
+	}
+	call->err = msg->err;
+	call->rep = msg->rep_ptr;
+	call->rep_len = msg->rep_len;
+	call->data = msg->data;
+	call->data_len = msg->data_len;
+	call->done(call);
+	msg_free(msg);
+}
+
+static bool net_push(void *arg, void *conn, u16 opcode, const void *body, size_t len)
+{
+	struct sim_client *c = conn;
+
+	(void)arg;
+	if (c->npushes < SIM_PUSHES && len == sizeof(c->pushes[0].body)) {
+		c->pushes[c->npushes].opcode = opcode;
+		memcpy(&c->pushes[c->npushes++].body, body, len);
+	}
+	return true;
+}
+
+static void net_root_made(void *arg)
+{
+	struct sim_server *sv = arg;
+	struct sim *s = env_sim(sv->m->env);
+
+	s->roots++;
+}
+
+static void net_need_map(void *arg, u64 epoch)
+{
+	struct sim_server *sv = arg;
+
+	(void)epoch;
+	env_sim(sv->m->env)->need_maps++;
+}
+
+static struct sim *fatal_sim;
+
+static void net_fatal(void *arg, int err, const char *why)
+{
+	(void)arg;
+	(void)why;
+	fatal_sim->fatal = err;
+}
+
+static const struct mds_net_ops net_ops = {
+	.call = net_call,
+	.push = net_push,
+	.root_made = net_root_made,
+	.need_map = net_need_map,
+	.fatal = net_fatal,
+};
+
+/* --- the map */
+
+struct sim_map {
+	struct weft_map_hdr hdr;
+	struct weft_map_node node;
+	struct weft_map_target targets[SIM_SERVERS + 1];
+	struct weft_map_group groups[SIM_SERVERS + 1];
+	struct weft_map_member members[SIM_SERVERS + 1];
+	__le32 shards[SIM_SHARDS];
+	struct weft_map_pool pool;
+	__le32 pool_group;
+	__le32 pad;
+};
+
+static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags)
+{
+	size_t len = offsetof(struct sim_map, pad);
+	struct sim_map m = { 0 };
+	struct weft_map *map;
+	u32 k;
+
+	m.hdr.len = cpu_to_le32(len);
+	m.hdr.version = cpu_to_le16(WEFT_MAP_VERSION);
+	m.hdr.flags = cpu_to_le16(flags | WEFT_MAP_F_ACTIVE);
+	m.hdr.magic = cpu_to_le32(WEFT_MAP_MAGIC);
+	m.hdr.epoch = cpu_to_le64(epoch);
+	m.hdr.nnodes = cpu_to_le32(1);
+	m.hdr.ntargets = m.hdr.ngroups = m.hdr.nmembers = cpu_to_le32(SIM_SERVERS + 1);
+	m.hdr.nshards = cpu_to_le32(SIM_SHARDS);
+	m.hdr.npools = m.hdr.npool_groups = cpu_to_le32(1);
+	m.node.id = cpu_to_le32(1);
+	for (k = 0; k <= SIM_SERVERS; k++) {
+		bool ost = k == SIM_SERVERS;
+
+		m.targets[k].id = cpu_to_le32(k + 1);
+		m.targets[k].node = cpu_to_le32(1);
+		m.targets[k].kind = m.groups[k].kind = ost ? WEFT_OST : WEFT_MDT;
+		m.groups[k].id = cpu_to_le32(ost ? SIM_OST_GROUP : k + 1);
+		m.groups[k].first_member = cpu_to_le32(k);
+		m.groups[k].nmembers = cpu_to_le16(1);
+		m.members[k].target = cpu_to_le32(k + 1);
+		m.members[k].state = WEFT_IN_SYNC;
+	}
+	for (k = 0; k < SIM_SHARDS; k++)
+		m.shards[k] = cpu_to_le32(1 + k % nservers);
+	m.pool.id = cpu_to_le32(1);
+	m.pool.ngroups = cpu_to_le32(1);
+	m.pool.redundancy = WEFT_REPLICA;
+	m.pool.k = 1;
+	m.pool.chunk_shift = 16;
+	strcpy((char *)m.pool.name, "default");
+	m.pool_group = cpu_to_le32(SIM_OST_GROUP);
+	m.hdr.crc = cpu_to_le32(~weft_crc32c_raw(~0u, &m, len));
+	if (weft_map_decode(&m, len, &map))
+		die("the map is refused");
+	return map;
+}
+
+/* --- servers */
+
+static const u8 sim_uuid[16] = { 1 };
+
+static void boot(struct sim *s, u32 k)
+{
+	struct sim_server *sv = &s->servers[k];
+	struct mds_cfg cfg = { .env = &s->env, .kv = sv->kv, .target = k + 1, .net = &net_ops,
+			       .net_arg = sv, .lease_ms = 1000 };
+
+	fatal_sim = s;
+	sv->life++;
+	if (mds_create(&cfg, &sv->m))
+		die("a server does not start");
+	mds_set_map(sv->m, s->map);
+}
+
+/* Events and timers of a core that is gone. */
+static void forget_core(struct sim *s, struct mds *m)
+{
+	struct sim_event **p = &s->events, *e;
+
+	while ((e = *p)) {
+		if ((e->kind == EV_WORK && e->work == &m->batch.work) ||
+		    (e->kind == EV_POST && e->post == &m->batch.post)) {
+			*p = e->next;
+			free(e);
+		} else {
+			p = &e->next;
+		}
+	}
+	s->etail = p;
+}
+
+void sim_crash(struct sim *s, u32 k)
+{
+	struct mds *m = s->servers[k].m;
+
+	if (!m)
+		return;
+	m->closing = true;
+	forget_core(s, m);
+	mds_destroy(m);
+	s->servers[k].m = NULL;
+}
+
+void sim_restart(struct sim *s, u32 k)
+{
+	if (!s->servers[k].m)
+		boot(s, k);
+}
+
+static void open_stores(struct sim *s)
+{
+	char err[WEFT_KV_ERR_MAX];
+	u32 k;
+
+	for (k = 0; k < s->nservers; k++) {
+		struct sim_server *sv = &s->servers[k];
+
+		snprintf(sv->dir, sizeof(sv->dir), "%s/%u", s->base, k);
+		sv->group = k + 1;
+		if (mds_store_open(sv->dir, sim_uuid, sim_uuid, true, &sv->kv, err))
+			die(err);
+	}
+}
+
+void sim_start(struct sim *s, u32 nservers)
+{
+	u32 k;
+
+	memset(s, 0, sizeof(*s));
+	s->env.ops = &env_ops;
+	s->etail = &s->events;
+	s->now = WEFT_NS_PER_S;
+	s->rnd = 1;
+	s->nservers = nservers;
+	strcpy(s->base, "/tmp/mds_sim.XXXXXX");
+	if (!mkdtemp(s->base))
+		die("no directory");
+	open_stores(s);
+	s->map = make_map(nservers, 1, WEFT_MAP_F_ROOT_PENDING);
+	for (k = 0; k < nservers; k++)
+		boot(s, k);
+	sim_run(s, 10);
+	weft_map_put(s->map);
+	s->map = make_map(nservers, 2, 0);
+	for (k = 0; k < nservers; k++)
+		mds_set_map(s->servers[k].m, s->map);
+}
+
+static void drop_events(struct sim *s)
+{
+	struct sim_event *e;
+
+	while ((e = s->events)) {
+		s->events = e->next;
+		if (e->msg)
+			msg_free(e->msg);
+		free(e);
+	}
+	s->etail = &s->events;
+	while (s->ntimers) {
+		struct weft_timer *t = s->timers[0];
+
+		e_timer_stop(&s->env, t);
+		if (t->cb == msg_send)
+			msg_free(t->arg);
+	}
+}
+
+void sim_stop(struct sim *s)
+{
+	char cmd[128];
+	u32 k;
+
+	s->crash_at = 0;
+	for (k = 0; k < s->nservers; k++)
+		sim_crash(s, k);
+	drop_events(s);
+	for (k = 0; k < s->nservers; k++)
+		weft_kv_close(s->servers[k].kv);
+	weft_map_put(s->map);
+	free(s->data);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", s->base);
+	if (system(cmd))
+		die("cannot remove the stores");
+}
+
+/* --- time */
+
+static void event_run(struct sim *s, struct sim_event *e)
+{
+	switch (e->kind) {
+	case EV_POST:
+		e->post->cb(e->post->arg);
+		break;
+	case EV_WORK:
+		e->work->fn(e->work->arg);
+		e->work->done(e->work->arg);
+		break;
+	case EV_CALL:
+		msg_deliver(s, e->msg);
+		break;
+	case EV_REPLY:
+		msg_done(s, e->msg);
+		break;
+	}
+}
+
+static void count_step(struct sim *s)
+{
+	if (++s->steps == s->crash_at) {
+		sim_crash(s, s->crash_who);
+		sim_restart(s, s->crash_who);
+	}
+}
+
+static bool step(struct sim *s, u64 until)
+{
+	struct sim_event *e;
+	struct weft_timer *t;
+	u32 k, first = 0;
+
+	if (s->events)
+		count_step(s);
+	e = s->events;
+	if (e) {
+		s->events = e->next;
+		if (!s->events)
+			s->etail = &s->events;
+		event_run(s, e);
+		free(e);
+		return true;
+	}
+	for (k = 1; k < s->ntimers; k++)
+		if (s->timers[k]->expires < s->timers[first]->expires)
+			first = k;
+	if (!s->ntimers || s->timers[first]->expires > until)
+		return false;
+	t = s->timers[first];
+	if (t->expires > s->now)
+		s->now = t->expires;
+	e_timer_stop(&s->env, t);
+	t->cb(t->arg);
+	return true;
+}
+
+void sim_run(struct sim *s, u32 ms)
+{
+	u64 until = s->now + ms * WEFT_NS_PER_MS;
+
+	while (step(s, until))
+		;
+	if (s->now < until)
+		s->now = until;
+}
+
+bool sim_consistent(struct sim *s)
+{
+	struct weft_kv *kvs[SIM_SERVERS];
+	struct fsck f;
+	u32 k;
+
+	sim_run(s, 5000);
+	for (k = 0; k < s->nservers; k++)
+		kvs[k] = s->servers[k].kv;
+	if (fsck_run(kvs, s->nservers, &f) || f.errors || f.pending) {
+		fprintf(stderr, "sim: %lu errors, %lu pending: %s\n", f.errors, f.pending,
+			f.complaint);
+		return false;
+	}
+	return true;
+}
+
+/* --- clients */
+
+u32 sim_server_of(struct sim *s, u64 ino)
+{
+	return WEFT_INO_SHARD(ino) % s->nservers;
+}
+
+void sim_client(struct sim *s, struct sim_client *c)
+{
+	u32 k;
+
+	memset(c, 0, sizeof(*c));
+	c->id = ++s->nclients;
+	s->clients[s->nclients - 1] = c;
+	s->me = c;
+	sim_root(s);
+	for (k = 0; k < s->nservers; k++)
+		if (sim_open_session(s, k))
+			die("no session");
+}
+
+void sim_user(struct sim *s, u32 uid, u32 gid)
+{
+	s->me->uid = uid;
+	s->me->gid = gid;
+	s->me->caps = 0;
+	s->me->ngroups = 0;
+}
+
+void sim_root(struct sim *s)
+{
+	sim_user(s, 0, 0);
+	s->me->caps = WEFT_CAP_ALL;
+}
+
+struct client_op {
+	struct mds_op op;
+	struct sim *s;
+	char *body, *tail;
+};
+
+static void client_reply(struct mds_op *op)
+{
+	struct client_op *co = (struct client_op *)op;
+	struct sim *s = co->s;
+
+	s->replied = true;
+	s->status = op->status == -ESHUTDOWN ? WEFT_S_RECOVERY : op->status;
+	s->rep = op->rep;
+	free(s->data);
+	s->data = op->data;
+	s->data_len = op->data_len;
+	op->data = NULL;
+	s->tail_len = op->rep_tail_len < sizeof(s->tail) ? op->rep_tail_len : sizeof(s->tail);
+	if (s->tail_len)
+		memcpy(s->tail, op->rep_tail, s->tail_len);
+	mds_op_fini(op);
+	free(co->body);
+	free(co->tail);
+	free(co);
+}
+
+static char *build_tail(struct sim *s, const struct sim_request *r, u32 n1, u32 n2, size_t *len)
+{
+	struct sim_client *c = s->me;
+	char *tail, *p;
+	u32 k;
+
+	*len = r->no_ns ? r->tail_len : c->ngroups * 4 + n1 + n2;
+	p = tail = malloc(*len + 1);
+	if (!tail)
+		die("no memory");
+	if (r->no_ns) {
+		if (r->tail_len)
+			memcpy(tail, r->tail, r->tail_len);
+		return tail;
+	}
+	for (k = 0; k < c->ngroups; k++, p += 4) {
+		__le32 g = cpu_to_le32(c->groups[k]);
+
+		memcpy(p, &g, 4);
+	}
+	if (n1)
+		memcpy(p, r->name, n1);
+	if (n2)
+		memcpy(p + n1, r->name2, n2);
+	return tail;
+}
+
+static void fill_ns(struct sim *s, const struct sim_request *r, void *body, u32 n1, u32 n2)
+{
+	struct sim_client *c = s->me;
+	struct weft_ns_req ns = {
+		.creds = { .uid = cpu_to_le32(c->uid), .gid = cpu_to_le32(c->gid),
+			   .caps = cpu_to_le32(c->caps), .ngroups = cpu_to_le32(c->ngroups) },
+		.ino = cpu_to_le64(r->ino),
+		.name_len = cpu_to_le16(n1),
+		.name2_len = cpu_to_le16(n2),
+		.flags = cpu_to_le32(r->flags),
+		.open_id = cpu_to_le64(r->open_id),
+	};
+
+	memcpy(body, &ns, sizeof(ns));
+}
+
+static u32 request_server(struct sim *s, const struct sim_request *r)
+{
+	return r->no_ns ? r->server : sim_server_of(s, r->ino);
+}
+
+static void send_once(struct sim *s, const struct sim_request *r, u32 seq)
+{
+	const struct weft_op_info *info = weft_op_info(r->opcode);
+	u32 n1 = r->name && !r->name_len ? strlen(r->name) : r->name_len;
+	u32 n2 = r->name2 && !r->name2_len ? strlen(r->name2) : r->name2_len;
+	struct sim_server *sv = &s->servers[request_server(s, r)];
+	struct client_op *co;
+
+	s->replied = false;
+	if (!sv->m) {
+		s->replied = true;
+		s->status = WEFT_S_RECOVERY;
+		return;
+	}
+	co = calloc(1, sizeof(*co));
+	if (!co)
+		die("no memory");
+	co->body = calloc(1, r->body_len > info->req_len ? r->body_len : info->req_len);
+	if (!co->body)
+		die("no memory");
+	if (r->body)
+		memcpy(co->body, r->body, r->body_len);
+	if (!r->no_ns)
+		fill_ns(s, r, co->body, n1, n2);
+	mds_op_init(&co->op, sv->m, mds_op_desc(r->opcode));
+	co->s = s;
+	co->tail = build_tail(s, r, n1, n2, &co->op.tail_len);
+	co->op.body = co->body;
+	co->op.body_len = info->req_len;
+	co->op.tail = co->tail;
+	co->op.session_id = s->me->id;
+	co->op.epoch = s->map->epoch;
+	co->op.group = sv->group;
+	co->op.slot = 0;
+	co->op.slot_seq = seq;
+	co->op.bulk_max = r->bulk_max;
+	co->op.conn = s->me;
+	co->op.reply = client_reply;
+	if (r->bulk_len) {
+		co->op.bulk = dup_bytes(r->bulk, r->bulk_len);
+		co->op.bulk_len = r->bulk_len;
+	}
+	mds_request(&co->op);
+}
+
+static void reclaim(struct sim *s, u32 server)
+{
+	struct sim_client *c = s->me;
+	struct weft_open_pair files[32];
+	struct weft_opens_req req = { .flags = cpu_to_le32(WEFT_RECLAIM_DONE) };
+	struct sim_request r = { .opcode = WEFT_OP_RECLAIM, .no_ns = true, .server = server,
+				 .body = &req, .body_len = sizeof(req), .tail = files,
+				 .once = true };
+	u32 k, n = 0;
+
+	for (k = 0; k < c->nfiles; k++)
+		if (sim_server_of(s, le64_to_cpu(c->files[k].ino)) == server)
+			files[n++] = c->files[k];
+	req.count = cpu_to_le32(n);
+	r.tail_len = n * sizeof(files[0]);
+	sim_request(s, &r);
+}
+
+int sim_open_session(struct sim *s, u32 server)
+{
+	struct sim_client *c = s->me;
+	struct weft_session_open_req req = { .incarnation = cpu_to_le64(c->id * 77),
+					     .slots = cpu_to_le16(4),
+					     .name_len = cpu_to_le16(3) };
+	struct sim_request r = { .opcode = WEFT_OP_SESSION_OPEN, .no_ns = true, .server = server,
+				 .body = &req, .body_len = sizeof(req), .tail = "sim",
+				 .tail_len = 3, .once = true };
+	int ret;
+
+	ret = sim_request(s, &r);
+	if (ret)
+		return ret;
+	c->session_flags = le32_to_cpu(s->rep.session.flags);
+	c->lease[server] = le32_to_cpu(s->rep.session.lease);
+	c->lease_seq[server] = le64_to_cpu(s->rep.session.lease_seq);
+	if (c->session_flags & WEFT_SESSION_NEW)
+		c->seq[server] = 0;
+	c->opened[server] = true;
+	if (c->session_flags & WEFT_SESSION_RECLAIM)
+		reclaim(s, server);
+	return 0;
+}
+
+/* Recalls are acknowledged by whoever got them. */
+static void answer_pushes(struct sim *s)
+{
+	struct sim_client *me = s->me;
+	u32 k, p;
+
+	for (k = 0; k < s->nclients; k++) {
+		struct sim_client *c = s->clients[k];
+		u32 n = c->npushes;
+
+		for (p = 0; p < n && !c->no_ack; p++) {
+			struct weft_lease_ack_req ack = { .lease_seq = c->pushes[p].body.lease_seq };
+			u32 server = le32_to_cpu(c->pushes[p].body.group) - 1;
+			struct sim_request r = { .opcode = WEFT_OP_LEASE_ACK, .no_ns = true,
+						 .server = server, .body = &ack,
+						 .body_len = sizeof(ack), .once = true };
+
+			c->lease[server] = le32_to_cpu(c->pushes[p].body.lease);
+			if (c->pushes[p].opcode != WEFT_OP_LEASE_RECALL)
+				continue;
+			s->me = c;
+			send_once(s, &r, 0);
+		}
+		if (!c->no_ack)
+			c->npushes = 0;
+	}
+	s->me = me;
+}
+
+static bool wait_reply(struct sim *s)
+{
+	u64 until = s->now + 30 * WEFT_NS_PER_S;
+
+	while (!s->replied) {
+		bool was;
+
+		was = s->replied;
+		answer_pushes(s);
+		s->replied = was;
+		if (!step(s, until))
+			return s->replied;
+	}
+	return true;
+}
+
+void sim_begin(struct sim *s, const struct sim_request *r)
+{
+	bool slot = weft_op_info(r->opcode)->flags & WEFT_OF_SLOT;
+	u32 seq = r->seq ? r->seq : slot ? ++s->me->seq[request_server(s, r)] : 0;
+
+	send_once(s, r, seq);
+}
+
+int sim_request(struct sim *s, const struct sim_request *r)
+{
+	bool slot = weft_op_info(r->opcode)->flags & WEFT_OF_SLOT;
+	u32 server = request_server(s, r);
+	u32 seq = r->seq ? r->seq : slot ? ++s->me->seq[server] : 0;
+
+	for (s->tries = 1; s->tries < 200; s->tries++) {
+		send_once(s, r, seq);
+		if (!wait_reply(s))
+			return -ETIMEDOUT;
+		if (r->once || (s->status != WEFT_S_RECOVERY && s->status != WEFT_S_BUSY &&
+				s->status != WEFT_S_BAD_SESSION))
+			return s->status;
+		if (s->status == WEFT_S_BAD_SESSION) {
+			sim_open_session(s, server);
+			if ((s->me->session_flags & WEFT_SESSION_NEW) && seq && !r->seq)
+				seq = ++s->me->seq[server];
+		} else {
+			sim_run(s, 20);
+		}
+	}
+	return -ELOOP;
+}
+
+/* --- operations */
+
+static int entry_call(struct sim *s, const struct sim_request *r, u64 *ino)
+{
+	int ret = sim_request(s, r);
+
+	if (!ret && ino)
+		*ino = le64_to_cpu(s->rep.entry.attr.ino);
+	return ret;
+}
+
+int sim_getattr(struct sim *s, u64 ino, struct weft_attr *a)
+{
+	struct sim_request r = { .opcode = WEFT_OP_GETATTR, .ino = ino };
+	int ret = sim_request(s, &r);
+
+	if (!ret && a)
+		*a = s->rep.attr.attr;
+	return ret;
+}
+
+int sim_lookup(struct sim *s, u64 dir, const char *name, struct weft_attr *a)
+{
+	struct sim_request r = { .opcode = WEFT_OP_LOOKUP, .ino = dir, .name = name };
+	struct weft_attr here;
+	int ret = sim_request(s, &r);
+
+	if (ret)
+		return ret;
+	here = s->rep.entry.attr;
+	if (s->rep.entry.flags & cpu_to_le32(WEFT_ENTRY_REMOTE))
+		return sim_getattr(s, le64_to_cpu(here.ino), a);
+	if (a)
+		*a = here;
+	return 0;
+}
+
+int sim_create(struct sim *s, u64 dir, const char *name, u32 mode, u64 *ino)
+{
+	struct weft_create_req req = { .mode = cpu_to_le32(mode), .rdev_major = cpu_to_le32(7),
+				       .rdev_minor = cpu_to_le32(9) };
+	struct sim_request r = { .opcode = WEFT_OP_CREATE, .ino = dir, .name = name, .body = &req,
+				 .body_len = sizeof(req) };
+
+	return entry_call(s, &r, ino);
+}
+
+int sim_symlink(struct sim *s, u64 dir, const char *name, const char *target, u64 *ino)
+{
+	struct weft_create_req req = { .mode = cpu_to_le32(S_IFLNK | 0777) };
+	struct sim_request r = { .opcode = WEFT_OP_CREATE, .ino = dir, .name = name,
+				 .name2 = target, .body = &req, .body_len = sizeof(req) };
+
+	return entry_call(s, &r, ino);
+}
+
+int sim_unlink(struct sim *s, u64 dir, const char *name)
+{
+	struct sim_request r = { .opcode = WEFT_OP_UNLINK, .ino = dir, .name = name };
+
+	return sim_request(s, &r);
+}
+
+int sim_rmdir(struct sim *s, u64 dir, const char *name)
+{
+	struct sim_request r = { .opcode = WEFT_OP_RMDIR, .ino = dir, .name = name };
+
+	return sim_request(s, &r);
+}
+
+int sim_link(struct sim *s, u64 ino, u64 dir, const char *name)
+{
+	struct weft_link_req req = { .target = cpu_to_le64(ino) };
+	struct sim_request r = { .opcode = WEFT_OP_LINK, .ino = dir, .name = name, .body = &req,
+				 .body_len = sizeof(req) };
+
+	return sim_request(s, &r);
+}
+
+int sim_rename(struct sim *s, u64 dir, const char *name, u64 new_dir, const char *new_name,
+	       u32 flags)
+{
+	struct weft_rename_req req = { .new_dir = cpu_to_le64(new_dir),
+				       .flags = cpu_to_le32(flags) };
+	struct sim_request r = { .opcode = WEFT_OP_RENAME, .ino = dir, .name = name,
+				 .name2 = new_name, .body = &req, .body_len = sizeof(req) };
+
+	return sim_request(s, &r);
+}
+
+int sim_setattr(struct sim *s, u64 ino, struct weft_setattr_req *req)
+{
+	struct sim_request r = { .opcode = WEFT_OP_SETATTR, .ino = ino, .body = req,
+				 .body_len = sizeof(*req),
+				 .flags = le32_to_cpu(req->ns.flags) };
+
+	return sim_request(s, &r);
+}
+
+int sim_chmod(struct sim *s, u64 ino, u32 mode)
+{
+	struct weft_setattr_req req = { .valid = cpu_to_le32(WEFT_SET_MODE),
+					.mode = cpu_to_le32(mode) };
+
+	return sim_setattr(s, ino, &req);
+}
+
+int sim_chown(struct sim *s, u64 ino, u32 valid, u32 uid, u32 gid)
+{
+	struct weft_setattr_req req = { .valid = cpu_to_le32(valid), .uid = cpu_to_le32(uid),
+					.gid = cpu_to_le32(gid) };
+
+	return sim_setattr(s, ino, &req);
+}
+
+int sim_truncate(struct sim *s, u64 ino, u64 size)
+{
+	struct weft_setattr_req req = { .valid = cpu_to_le32(WEFT_SET_SIZE),
+					.size = cpu_to_le64(size) };
+
+	return sim_setattr(s, ino, &req);
+}
+
+int sim_open(struct sim *s, u64 dir, const char *name, u32 flags, u32 mode, u64 *ino, u64 *id)
+{
+	struct weft_open_req req = { .flags = cpu_to_le32(flags), .mode = cpu_to_le32(mode) };
+	struct sim_request r = { .opcode = WEFT_OP_OPEN, .ino = dir, .name = name, .body = &req,
+				 .body_len = sizeof(req), .bulk_max = 65536,
+				 .flags = WEFT_NS_WANT_DATA };
+	struct sim_client *c = s->me;
+	u64 got;
+	int ret;
+
+	r.open_id = ++c->next_open;
+	ret = entry_call(s, &r, &got);
+	if (!ret && ino)
+		*ino = got;
+	if (!ret && id)
+		*id = le64_to_cpu(s->rep.entry.open_id);
+	if (!ret && s->rep.entry.open_id && c->nfiles < 32)
+		c->files[c->nfiles++] = (struct weft_open_pair){ cpu_to_le64(got),
+								 s->rep.entry.open_id };
+	return ret;
+}
+
+int sim_close(struct sim *s, u64 ino, u64 id)
+{
+	struct weft_open_pair p = { cpu_to_le64(ino), cpu_to_le64(id) };
+	struct weft_opens_req req = { .count = cpu_to_le32(1) };
+	struct sim_request r = { .opcode = WEFT_OP_CLOSE, .no_ns = true,
+				 .server = sim_server_of(s, ino), .body = &req,
+				 .body_len = sizeof(req), .tail = &p, .tail_len = sizeof(p) };
+	struct sim_client *c = s->me;
+	u32 k;
+
+	for (k = 0; k < c->nfiles; k++)
+		if (c->files[k].open_id == p.open_id)
+			c->files[k--] = c->files[--c->nfiles];
+	return sim_request(s, &r);
+}
+
+static int write_call(struct sim *s, u16 opcode, u64 ino, struct weft_write_req *req,
+		      const void *data, size_t len)
+{
+	struct sim_request r = { .opcode = opcode, .ino = ino, .body = req,
+				 .body_len = sizeof(*req), .bulk = data, .bulk_len = len };
+
+	return sim_request(s, &r);
+}
+
+int sim_write(struct sim *s, u64 ino, u64 off, const void *data, size_t len)
+{
+	struct weft_write_req req = { .offset = cpu_to_le64(off) };
+
+	return write_call(s, WEFT_OP_WRITE_INLINE, ino, &req, data, len);
+}
+
+int sim_commit(struct sim *s, u64 ino, u64 size, s64 delta)
+{
+	struct weft_write_req req = { .size = cpu_to_le64(size),
+				      .bytes_delta = cpu_to_le64(delta) };
+
+	return write_call(s, WEFT_OP_COMMIT, ino, &req, NULL, 0);
+}
+
+int sim_spill(struct sim *s, u64 ino, u32 phase, u64 size)
+{
+	struct weft_write_req req = { .size = cpu_to_le64(size), .flags = cpu_to_le32(phase) };
+
+	return write_call(s, WEFT_OP_SPILL, ino, &req, NULL, 0);
+}
+
+int sim_setxattr(struct sim *s, u64 ino, const char *name, const char *val, u32 flags)
+{
+	struct weft_xattr_req req = { .flags = cpu_to_le32(flags) };
+	struct sim_request r = { .opcode = WEFT_OP_SETXATTR, .ino = ino, .name = name,
+				 .body = &req, .body_len = sizeof(req), .bulk = val,
+				 .bulk_len = val ? strlen(val) : 0 };
+
+	return sim_request(s, &r);
+}
+
+int sim_getxattr(struct sim *s, u64 ino, const char *name, char *buf, size_t len)
+{
+	struct sim_request r = { .opcode = name ? WEFT_OP_GETXATTR : WEFT_OP_LISTXATTR, .ino = ino,
+				 .name = name, .bulk_max = len };
+	int ret = sim_request(s, &r);
+
+	if (ret)
+		return ret;
+	if (s->data_len)
+		memcpy(buf, s->data, s->data_len);
+	return le32_to_cpu(s->rep.xattr.size);
+}
+
+u64 sim_dir_on(struct sim *s, u64 parent, u32 server, char *name)
+{
+	static u32 serial;
+	u64 ino;
+
+	do {
+		sprintf(name, "d%u", ++serial);
+	} while (weft_place_dir(SIM_SHARDS, parent, name, strlen(name)) % s->nservers != server);
+	if (sim_create(s, parent, name, S_IFDIR | 0755, &ino))
+		die("no directory");
+	return ino;
+}
