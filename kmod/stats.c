@@ -13,6 +13,7 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 #include "kmod/net.h"
+#include "proto/data.h"
 
 static struct dentry *debugfs_root;
 
@@ -75,6 +76,14 @@ static const char *const place_names[] = {
 	[WEFT_RPC_SENT] = "reply",	  [WEFT_RPC_DONE] = "done",
 };
 
+/* The inode that a request is about; requests to data servers say it in their body. */
+static u64 about_ino(const struct weft_rpc *rpc)
+{
+	const struct weft_obj_req *obj = rpc->body;
+
+	return rpc->op->flags & WEFT_OC_OSS ? le64_to_cpu(obj->ino) : rpc->ino;
+}
+
 /* Columns: operation, inode, group, target, what it waits for, age, process, replays. */
 static int outstanding_show(struct seq_file *m, void *v)
 {
@@ -86,7 +95,7 @@ static int outstanding_show(struct seq_file *m, void *v)
 	list_for_each_entry(rpc, &fs->all, all_node) {
 		target = rpc->link ? rpc->link->peer->target : rpc->peer ? rpc->peer->target : 0;
 		seq_printf(m, "%s ino %llx group %u target %u waits %s ms %lld pid %d replays %u%s\n",
-			   rpc->op->name, rpc->ino, rpc->group, target, place_names[rpc->place],
+			   rpc->op->name, about_ino(rpc), rpc->group, target, place_names[rpc->place],
 			   ktime_ms_delta(ktime_get(), rpc->start), rpc->pid, rpc->replays,
 			   rpc->detached ? " killed" : "");
 	}
