@@ -3,8 +3,8 @@
  * weft why: what do the mounts of this machine wait for?
  *
  * The kernel client lists its requests in debugfs, weft/<mount>/outstanding. They are shown in
- * words, those of one process or of one file when it is named, with the server's name and state when
- * management answers. Asking management may fail: the ids are shown then.
+ * words, those of one process or of one file when it is named, with the server's name and state
+ * when management answers. Asking management may fail: the ids are shown then.
  *
  * A path is looked up without asking the servers (AT_STATX_DONT_SYNC). Lines of debugfs that cannot
  * be understood are counted and told, not dropped silently.
