@@ -190,7 +190,7 @@ static int listen_all(struct daemon *d)
 		if (ret < 0) {
 			weft_err("cannot listen", "address=%s err=%d (%s)", item, -ret,
 				 strerror(-ret));
-			return EXIT_CONFIG;
+			return EXIT_RUNTIME;
 		}
 		weft_info("listening", "host=%s port=%d", host, ret);
 		n++;
