@@ -211,6 +211,7 @@ static void synced(struct weft_io *io, ssize_t res)
 
 	if (res < 0) {
 		s->commits.busy = false;
+		s->commits.lost_syncs++;
 		commit_failed(s, res);
 		return;
 	}

@@ -87,6 +87,7 @@ enum oss_act {
  * @delta: change of the number of mapped blocks
  * @small: the blocks it writes are small
  * @data: it wrote to the data file
+ * @lost_syncs: commits.lost_syncs when it began to write
  * @io_done: what to do when its I/O is over
  */
 struct oss_part {
@@ -111,6 +112,7 @@ struct oss_part {
 	int delta;
 	bool small;
 	bool data;
+	uint32_t lost_syncs;
 
 	struct weft_io *ios;
 	struct iovec *iov;
@@ -145,6 +147,8 @@ static inline void oss_list_add(struct oss_part_list *l, struct oss_part *p)
  * @batch: the group's records
  * @err: outcome of the worker
  * @sync: sync of the data file
+ * @lost_syncs: syncs of the data file that failed: what was being written then may be lost, and a
+ *	later sync does not say so again
  * @work: sync of the RocksDB
  * @failed: not 0: a commit failed in such a way that the stored records are uncertain; changes
  *	are refused with it until they are repaired
@@ -159,6 +163,7 @@ struct oss_commits {
 	struct weft_kv_batch *batch;
 	int err;
 	struct weft_io sync;
+	uint32_t lost_syncs;
 	struct weft_work work;
 	int failed;
 	struct oss_seg *broken;

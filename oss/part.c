@@ -488,7 +488,7 @@ static void written(struct oss_part *p, int err)
 		err = WEFT_FAULT("oss.write.data_done");
 	if (!err)
 		err = p->store->commits.failed;
-	if (!err && p->gen != p->seg->gen)
+	if (!err && (p->gen != p->seg->gen || p->lost_syncs != p->store->commits.lost_syncs))
 		err = -EIO;
 	if (err)
 		part_fail(p, err);
@@ -513,6 +513,7 @@ static void part_assign(struct oss_part *p)
 		err = make_record(p);
 	if (!err)
 		err = WEFT_FAULT("oss.write.start");
+	p->lost_syncs = s->commits.lost_syncs;
 	if (!err)
 		err = oss_part_io(p, WEFT_IO_WRITE, p->rec, written);
 	p->data = err > 0;
