@@ -142,6 +142,16 @@ void mds_finish(struct mds_op *op, int status)
 	op->reply(op);
 }
 
+/*
+ * Its session was closed while it waited: its slot and open files are gone, so it must not change
+ * anything any more. One whose objects are cut already has to end.
+ */
+static bool session_gone(const struct mds_op *op)
+{
+	return op->session && op->session->gone && !op->cut_done &&
+	       !(op->desc->flags & MDS_OPF_ANY);
+}
+
 static void run_write(struct mds_op *op)
 {
 	struct mds *m = op->m;
@@ -152,7 +162,7 @@ static void run_write(struct mds_op *op)
 	op->after = NULL;
 	op->interim = false;
 	mds_tx_init(&op->tx, m, op);
-	ret = op->desc->run(op);
+	ret = session_gone(op) ? WEFT_S_BAD_SESSION : op->desc->run(op);
 	if (!ret && !op->interim && (op->tx.nodes || op->tx.writes))
 		ret = mds_slot_store(op);
 	if (ret == MDS_PARKED) {
@@ -227,10 +237,12 @@ static void commit_done(void *arg)
 {
 	struct mds *m = arg;
 
-	if (m->batch.err)
-		mds_fail(m, m->batch.err, "a commit failed; its outcome is not known");
-	else
+	if (!m->batch.err) {
 		batch_complete(m);
+		return;
+	}
+	m->batch.state = MDS_IDLE;
+	mds_fail(m, m->batch.err, "a commit failed; its outcome is not known");
 }
 
 /* Each inode that the ops changed becomes one write. */

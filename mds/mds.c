@@ -33,7 +33,8 @@ static void drain_check(void *arg)
 {
 	struct mds *m = arg;
 
-	if (m->failed || (m->batch.state == MDS_IDLE && !m->batch.queue.count)) {
+	/* A worker may still have the batch. */
+	if (m->batch.state == MDS_IDLE && (m->failed || !m->batch.queue.count)) {
 		m->failed = true;
 		m->drained(m->drained_arg);
 		return;

@@ -833,6 +833,7 @@ struct mds_rename_lock {
 	struct weft_timer timer;
 	struct mds_call call;
 	bool asking;
+	u32 asked_group; /* numbers of different groups may be equal */
 	u64 asked_seq;
 	u64 held[64]; /* numbers by which renames of ours hold it or wait for it */
 	u32 nheld;

@@ -32,7 +32,8 @@ int mds_open_add(struct mds_session *s, u64 ino, u64 open_id)
 {
 	struct mds_open *o;
 
-	if (open_find(s, ino, open_id))
+	/* Nobody would take away what a session that is gone registers. */
+	if (s->gone || open_find(s, ino, open_id))
 		return 0;
 	o = calloc(1, sizeof(*o));
 	if (!o)

@@ -32,7 +32,8 @@ struct rename {
 	/* the lock and the walk */
 	u64 lock_seq;
 	bool locked;
-	u32 walks; /* done */
+	u32 walks; /* done, for these two: */
+	u64 walk_src, walk_dst;
 	u64 at;	   /* next directory to look at, 0: walk not begun */
 	u32 depth;
 	int err; /* of a call */
@@ -261,8 +262,13 @@ static int check_loop(struct mds_op *op, struct rename *r, const struct found *f
 		return 0;
 	if (!mds_all_local(op->m) && !r->locked)
 		return take_lock(op, r);
-	if (mds_all_local(op->m)) {
-		/* Everything may have changed since the last run; a walk costs little. */
+	/*
+	 * The names may stand for other directories than in the last run: renames within one parent
+	 * do not take the lock. With all here everything may have changed; a walk costs little.
+	 */
+	if (mds_all_local(op->m) || r->walk_src != f->src || r->walk_dst != f->dst) {
+		r->walk_src = f->src;
+		r->walk_dst = f->dst;
 		r->walks = 0;
 		r->at = 0;
 	}

@@ -90,9 +90,19 @@ static int free_run(struct mds_op *op)
 {
 	struct mds_rename_lock *rl = op->priv;
 
-	weft_info("the rename lock's holder is gone", "group=%u seq=%#llx", rl->group,
-		  (unsigned long long)rl->seq);
-	return release(op, rl->group, rl->asked_seq);
+	weft_info("the rename lock's holder is gone", "group=%u seq=%#llx", rl->asked_group,
+		  (unsigned long long)rl->asked_seq);
+	return release(op, rl->asked_group, rl->asked_seq);
+}
+
+/* Only now the next holder may be asked about: free_run() goes by asked_group and asked_seq. */
+static void freed(struct mds_op *op)
+{
+	struct mds_rename_lock *rl = op->priv;
+
+	rl->asking = false;
+	if (rl->group && op->status != -ESHUTDOWN)
+		weft_timer_start(op->m->env, &rl->timer, ASK_NS);
 }
 
 static void ask_done(struct mds_call *call)
@@ -101,12 +111,13 @@ static void ask_done(struct mds_call *call)
 	struct mds_rename_lock *rl = &m->rename_lock;
 	const struct weft_txn_rep *rep = call->rep;
 
-	rl->asking = false;
 	if (m->failed)
 		return;
 	if (!call->err && le32_to_cpu(rep->state) != WEFT_TXN_RUNNING &&
-	    rl->asked_seq == rl->seq && rl->group && !mds_internal(m, free_run, NULL, rl))
+	    rl->asked_seq == rl->seq && rl->asked_group == rl->group &&
+	    !mds_internal(m, free_run, freed, rl))
 		return;
+	rl->asking = false;
 	if (rl->group)
 		weft_timer_start(m->env, &rl->timer, ASK_NS);
 }
@@ -125,6 +136,7 @@ static void ask(void *arg)
 		return;
 	}
 	rl->asking = true;
+	rl->asked_group = rl->group;
 	rl->asked_seq = rl->seq;
 	rl->call = (struct mds_call){ .group = rl->group, .opcode = WEFT_OP_TXN_STATUS,
 				      .body = &req, .body_len = sizeof(req), .done = ask_done,

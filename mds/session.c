@@ -70,8 +70,13 @@ void mds_session_touch(struct mds_session *s, void *conn)
 void mds_session_conn_gone(struct mds *m, void *conn)
 {
 	struct mds_link *l;
+	struct mds_op *op;
 	int k;
 
+	/* An op that waits must not bind its session to it later. */
+	for (op = m->all_ops; op; op = op->all_next)
+		if (op->conn == conn)
+			op->conn = NULL;
 	for (l = mds_table_each(&m->sessions.table, NULL); l;
 	     l = mds_table_each(&m->sessions.table, l))
 		for (k = 0; k < MDS_SESSION_CONNS; k++)
