@@ -37,6 +37,9 @@ void weft_route_leave(struct weft_rpc *rpc)
 		rpc->link->nsent--;
 		rpc->link->bytes -= iov_iter_count(&rpc->out) + iov_iter_count(&rpc->in);
 		rpc->link = NULL;
+		/* A lost session waits for this before it is opened again. */
+		if (rpc->session && rpc->session->state != WEFT_SESSION_OPEN)
+			wake_up_all(&rpc->fs->wait);
 	} else if (rpc->place == WEFT_RPC_DELAYED) {
 		/* A retry that is running already finds the place changed. */
 		if (cancel_delayed_work(&rpc->retry))

@@ -402,8 +402,8 @@ enum weft_lease weft_fs_lease(struct weft_fs *fs, u64 ino)
 	map = rcu_dereference(fs->map);
 	s = map ? xa_load(&fs->sessions, weft_map_shard_group(&map->view, ino)) : NULL;
 	if (s && READ_ONCE(s->lease) == WEFT_LEASE_SOLE &&
-	    ktime_get_boottime_ns() < READ_ONCE(s->lease_until))
-		lease = WEFT_LEASE_SOLE;
+	    ktime_get_coarse_boottime_ns() < READ_ONCE(s->lease_until))
+		lease = WEFT_LEASE_SOLE; /* a tick late at most, and the sixteenth is in hand */
 	rcu_read_unlock();
 	return lease;
 }
@@ -531,13 +531,9 @@ static bool session_take_reply(struct weft_session *s, const struct weft_session
 
 	spin_lock(&fs->lock);
 	forgotten = (flags & WEFT_SESSION_NEW) && s->opened_once;
-	if ((flags & WEFT_SESSION_NEW) || !s->opened_once) {
-		s->state = WEFT_SESSION_OPENING;
-		weft_slots_reset(fs, &s->slots, slots);
-		session_pull_back(s);
-	} else {
-		s->slots.count = slots;
-	}
+	if (forgotten)
+		weft_slots_forgotten(fs, &s->slots);
+	s->slots.count = slots;
 	session_renewed(s, sent, le32_to_cpu(rep->lease_ms));
 	spin_unlock(&fs->lock);
 	return forgotten || (flags & WEFT_SESSION_RECLAIM);
@@ -579,12 +575,30 @@ out:
 	return ret;
 }
 
+/* True if no request of the lost session is with a connection any more. */
+static bool session_drained(struct weft_session *s)
+{
+	struct weft_fs *fs = s->fs;
+	struct weft_rpc *rpc;
+	bool drained = true;
+
+	spin_lock(&fs->lock);
+	list_for_each_entry(rpc, &fs->all, all_node)
+		if (rpc->session == s && rpc->place == WEFT_RPC_SENT &&
+		    !(rpc->flags & WEFT_RPC_F_SESSION))
+			drained = false;
+	drained = drained || fs->aborted;
+	spin_unlock(&fs->lock);
+	return drained;
+}
+
 static void session_open_work(struct work_struct *work)
 {
 	struct weft_session *s = container_of(work, struct weft_session, open_work.work);
 	struct weft_fs *fs = s->fs;
 	struct weft_rpc *rpc;
 	u32 generation;
+	bool gated;
 	int ret;
 
 	spin_lock(&fs->lock);
@@ -596,8 +610,12 @@ static void session_open_work(struct work_struct *work)
 		s->state = WEFT_SESSION_OPENING;
 	s->refresh = false;
 	generation = s->generation;
+	gated = s->state != WEFT_SESSION_OPEN;
 	spin_unlock(&fs->lock);
 
+	/* What is still on its way is refused, and must not arrive in the session that comes. */
+	if (gated)
+		wait_event(fs->wait, session_drained(s));
 	rpc = session_open_rpc(s);
 	ret = rpc ? session_call(s, rpc) : -ENOMEM;
 	if (!ret)

@@ -7,9 +7,9 @@
  * answer a repetition from what it stored, and can refuse a late duplicate. Requests that find no
  * free slot wait in the order of their coming.
  *
- * When a metadata server has forgotten the session, its slots begin anew (weft_slots_reset()). A
- * request that had already been sent once and lost may or may not have been carried out; nobody
- * knows any more, so it ends with -EIO rather than risk a second effect or a wrong answer.
+ * When a metadata server has forgotten the session (it was silent for very long), a request that had
+ * already been sent once and lost may or may not have been carried out; nobody knows any more, so it
+ * ends with -EIO rather than risk a second effect or a wrong answer.
  *
  * All functions run under fs->lock.
  */
@@ -41,7 +41,8 @@ bool weft_slots_take(struct weft_slots *s, struct weft_rpc *rpc)
 	__set_bit(i, s->busy);
 	rpc->slots = s;
 	rpc->slot = i;
-	rpc->slot_seq = ++s->seq[i];
+	s->seq[i] = weft_slot_next(s->seq[i]);
+	rpc->slot_seq = s->seq[i];
 	return true;
 }
 
@@ -72,31 +73,23 @@ void weft_slots_release(struct weft_rpc *rpc)
 }
 
 /**
- * weft_slots_reset() - the server has forgotten the session: all slots begin anew
+ * weft_slots_forgotten() - the server has no record of the session any more
  * @fs: the cluster
- * @s: the slots
- * @count: how many there are now
+ * @s: the session's slots
  *
- * Requests that hold a slot and wait are given another when they are routed again; the caller
- * does that with those that are queued. Of those that are still with a connection the slot is only
- * taken away.
+ * Slots keep their requests and their numbers go on: any number is new to the server, and a request
+ * that is still on its way there does not meet a later one of the same number.
  */
-void weft_slots_reset(struct weft_fs *fs, struct weft_slots *s, u32 count)
+void weft_slots_forgotten(struct weft_fs *fs, struct weft_slots *s)
 {
 	struct weft_rpc *rpc, *tmp;
 
 	list_for_each_entry_safe(rpc, tmp, &fs->all, all_node) {
-		if (rpc->slots != s)
-			continue;
-		rpc->slots = NULL;
-		if (!rpc->ambiguous || rpc->place == WEFT_RPC_SENT)
+		if (rpc->slots != s || !rpc->ambiguous || rpc->place == WEFT_RPC_SENT)
 			continue;
 		pr_warn_ratelimited("weft: session lost at group %u: outcome of %s is not known\n",
 				    rpc->group, rpc->op->name);
 		weft_route_leave(rpc);
 		weft_rpc_end(rpc, -EIO);
 	}
-	bitmap_zero(s->busy, WEFT_SLOTS_MAX);
-	memset(s->seq, 0, sizeof(s->seq));
-	s->count = count;
 }

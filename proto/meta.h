@@ -51,7 +51,10 @@ struct weft_layout {
 WEFT_ASSERT_SIZE(struct weft_layout, 16);
 
 #define WEFT_LAYOUT_INLINE 0x01	  /* the bytes are in the metadata group */
-#define WEFT_LAYOUT_SPILLING 0x02 /* still inline, but a client began to write chunks */
+/* Still inline, but a client began to move the bytes: objects may exist on data servers. */
+#define WEFT_LAYOUT_SPILLING 0x02
+/* With SPILLING: the inline bytes or the size have changed since, what is in chunks is void. */
+#define WEFT_LAYOUT_SPILL_VOID 0x04
 
 struct weft_attr {
 	__le64 ino;
@@ -189,8 +192,10 @@ WEFT_ASSERT_SIZE(struct weft_entry_rep, 336);
 #define WEFT_SET_KNOWN 0x01ff
 
 /*
- * SETATTR. A shrinking size cuts the objects on the data servers before the reply: the server
- * logs the cut, carries it out, and holds other operations on the inode meanwhile.
+ * SETATTR. A new size cuts the objects on the data servers before the reply, at the smaller of the
+ * old and the new size: the server logs the cut, carries it out, and holds other operations on the
+ * inode meanwhile. A client whose writes are behind the size that the server knows commits them
+ * before it makes the file larger.
  */
 struct weft_setattr_req {
 	struct weft_ns_req ns;
@@ -351,11 +356,16 @@ WEFT_ASSERT_SIZE(struct weft_xattr_rep, 8);
 /*
  * WRITE_INLINE: bulk replaces [offset, offset + bulk_len); size becomes max(size, end).
  *   Refused with WEFT_S_LAYOUT if the file is not inline (any more) or would exceed inline_max.
+ *   While the file is SPILLING the inline bytes are the truth: this, and a new size (SETATTR,
+ *   OPEN), change them and mark the spill as VOID.
  * COMMIT: chunks were written: size becomes max(size, @size), times and usage are updated.
  * SPILL: @flags BEGIN: the file is about to get chunks. If it was SPILLING already, an earlier
- *   attempt died: the server cuts all its objects before it replies. @flags DONE: all bytes are
- *   in chunks now; inline data is dropped, size becomes max(size, @size). Both at once for a file
- *   of size 0 that is not SPILLING yet (else EINVAL): it has nothing to move.
+ *   attempt died or is void: the server cuts all its objects before it replies. WEFT_S_BUSY while
+ *   another live session moves it. @flags DONE: all bytes are in chunks now; inline data is
+ *   dropped, size becomes max(size, @size). Refused with WEFT_S_LAYOUT when it is void or not this
+ *   session's: begin again. BEGIN and DONE at once for a file of size 0 that is not SPILLING yet
+ *   (else EINVAL): it has nothing to move. @flags ABORT: the session gives up, and none of its
+ *   writes is under way: the spill is void, others need not wait for the session.
  * With WEFT_WRITE_CLOSE the registration ns.open_id is closed as well.
  */
 struct weft_write_req {
@@ -373,7 +383,8 @@ WEFT_ASSERT_SIZE(struct weft_write_req, 88);
 #define WEFT_WRITE_MTIME 0x0002
 #define WEFT_WRITE_SPILL_BEGIN 0x0004
 #define WEFT_WRITE_SPILL_DONE 0x0008
-#define WEFT_WRITE_KNOWN 0x000f
+#define WEFT_WRITE_SPILL_ABORT 0x0010
+#define WEFT_WRITE_KNOWN 0x001f
 
 /* CLOSE and RECLAIM: @count pairs in the tail. */
 struct weft_opens_req {
@@ -420,7 +431,7 @@ WEFT_ASSERT_SIZE(struct weft_session_open_rep, 24);
 
 /* The server restarted or took over: RECLAIM open files before anything else. */
 #define WEFT_SESSION_RECLAIM 0x0001
-/* The server had no record of this session: it is new here (slots start at seq 1). */
+/* The server had no record of this session: it is new here, any slot_seq is a new request. */
 #define WEFT_SESSION_NEW 0x0002
 
 struct weft_keepalive_rep {
