@@ -52,6 +52,21 @@ static void die(const char *what)
 	abort();
 }
 
+volatile bool sim_exempt;
+
+/* Memory of the simulation itself, which tests of failing allocations leave alone. */
+static void *take(size_t n)
+{
+	void *p;
+
+	sim_exempt = true;
+	p = calloc(1, n);
+	sim_exempt = false;
+	if (!p)
+		die("no memory");
+	return p;
+}
+
 static struct sim *env_sim(struct weft_env *env)
 {
 	return (struct sim *)env;
@@ -59,10 +74,8 @@ static struct sim *env_sim(struct weft_env *env)
 
 static void event_add(struct sim *s, struct sim_event ev)
 {
-	struct sim_event *e = malloc(sizeof(*e));
+	struct sim_event *e = take(sizeof(*e));
 
-	if (!e)
-		die("no memory");
 	*e = ev;
 	e->next = NULL;
 	*s->etail = e;
@@ -152,10 +165,8 @@ static void msg_free(struct sim_message *msg)
 
 static void *dup_bytes(const void *p, size_t len)
 {
-	void *to = malloc(len + 1);
+	void *to = take(len + 1);
 
-	if (!to)
-		die("no memory");
 	if (len)
 		memcpy(to, p, len);
 	return to;
@@ -177,10 +188,8 @@ static void net_call(void *arg, struct mds_call *call)
 {
 	struct sim_server *sv = arg;
 	struct sim *s = env_sim(sv->m->env);
-	struct sim_message *msg = calloc(1, sizeof(*msg));
+	struct sim_message *msg = take(sizeof(*msg));
 
-	if (!msg)
-		die("no memory");
 	msg->s = s;
 	msg->call = call;
 	msg->from = sv - s->servers;
@@ -252,8 +261,8 @@ static void msg_deliver(struct sim *s, struct sim_message *msg)
 		e_timer_start(&s->env, &msg->timer, 50 * WEFT_NS_PER_MS);
 		return;
 	}
-	so = calloc(1, sizeof(*so));
-	if (!so || !mds_op_desc(msg->opcode))
+	so = take(sizeof(*so));
+	if (!mds_op_desc(msg->opcode))
 		die("a call that nobody serves");
 	mds_op_init(&so->op, s->servers[k].m, mds_op_desc(msg->opcode));
 	so->msg = msg;
@@ -587,6 +596,11 @@ static bool step(struct sim *s, u64 until)
 	return true;
 }
 
+bool sim_step(struct sim *s)
+{
+	return step(s, s->now);
+}
+
 void sim_run(struct sim *s, u32 ms)
 {
 	u64 until = s->now + ms * WEFT_NS_PER_MS;
@@ -683,9 +697,7 @@ static char *build_tail(struct sim *s, const struct sim_request *r, u32 n1, u32 
 	u32 k;
 
 	*len = r->no_ns ? r->tail_len : c->ngroups * 4 + n1 + n2;
-	p = tail = malloc(*len + 1);
-	if (!tail)
-		die("no memory");
+	p = tail = take(*len + 1);
 	if (r->no_ns) {
 		if (r->tail_len)
 			memcpy(tail, r->tail, r->tail_len);
@@ -738,12 +750,8 @@ static void send_once(struct sim *s, const struct sim_request *r, u32 seq)
 		s->status = WEFT_S_RECOVERY;
 		return;
 	}
-	co = calloc(1, sizeof(*co));
-	if (!co)
-		die("no memory");
-	co->body = calloc(1, r->body_len > info->req_len ? r->body_len : info->req_len);
-	if (!co->body)
-		die("no memory");
+	co = take(sizeof(*co));
+	co->body = take(r->body_len > info->req_len ? r->body_len : info->req_len);
 	if (r->body)
 		memcpy(co->body, r->body, r->body_len);
 	if (!r->no_ns)

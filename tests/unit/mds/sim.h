@@ -19,6 +19,9 @@
 
 struct sim_event;
 
+/* Set while the simulation takes memory for itself. */
+extern volatile bool sim_exempt;
+
 struct sim_server {
 	u32 group;
 	char dir[96];
@@ -88,6 +91,9 @@ void sim_stop(struct sim *s);
 
 /* Let everything happen that happens without waiting longer than @ms. */
 void sim_run(struct sim *s, u32 ms);
+
+/* One event, or one timer that is due. Return: false when there is none. */
+bool sim_step(struct sim *s);
 void sim_crash(struct sim *s, u32 server);
 void sim_restart(struct sim *s, u32 server);
 
