@@ -44,14 +44,25 @@ static void weft_commit_end(struct inode *inode, s64 delta, int error)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_sb *wsb = weft_isb(inode);
+	bool again = false;
 
 	spin_lock(&wi->lock);
 	wi->commit_error = error;
 	if (error) {
 		wi->bytes_delta += delta;
 		set_bit(WEFT_I_META_DIRTY, &wi->flags);
+	} else {
+		/* Writes that ended meanwhile were kept from sending their own. */
+		again = test_bit(WEFT_I_META_DIRTY, &wi->flags) && !wi->inflight &&
+			!test_bit(WEFT_I_SPILLED, &wi->flags) &&
+			!mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
 	}
 	spin_unlock(&wi->lock);
+	if (again) {
+		weft_commit_send(inode);
+		weft_async_put(wsb);
+		return;
+	}
 	if (error && inode->i_nlink) {
 		weft_writeback_error(inode, error);
 		mark_inode_dirty(inode);
