@@ -8,7 +8,8 @@
  *
  * What the lower half tells the VFS comes through struct weft_fs_ops, always in process context on
  * a workqueue that may sleep, never while a lock of the lower half is held. Callbacks of one
- * metadata group never run at the same time as each other; those of different groups may.
+ * metadata group never run at the same time as each other, except @flush; those of different
+ * groups may.
  *
  * How it can fail: weft_fs_connect() says why (see there). Afterwards nothing fails because of a
  * lost server: requests wait until it is back, until they are killed, or until weft_fs_abort().
@@ -59,10 +60,11 @@ struct weft_connect_opts {
 /**
  * struct weft_fs_ops - what the VFS is told; all may sleep
  * @lease_lost: the SOLE lease of the group is being taken back. weft_fs_lease() already answers
- *	NONE. Register every open file of the group (weft_reclaim_open() for each), write back
- *	dirty data, stop trusting cached names and attributes. Requests work normally meanwhile.
- *	When it returns the lease is given up. Also called when the lease turned out to be lost
- *	at a reconnect.
+ *	NONE. Register every open file of the group (weft_reclaim_open() for each), stop trusting
+ *	cached names and attributes. Requests work normally meanwhile. Also called when the lease
+ *	turned out to be lost at a reconnect.
+ * @flush: follows @lease_lost: write back dirty data of the group. When it returns the lease is
+ *	given up. It may take long, and other callbacks of the group may run meanwhile.
  * @lease_granted: the SOLE lease of the group was granted. What was cached before it was granted
  *	has to be revalidated once.
  * @reclaim: the server restarted and asks for the open files of the group: call
@@ -73,6 +75,7 @@ struct weft_connect_opts {
  */
 struct weft_fs_ops {
 	void (*lease_lost)(void *priv, u32 group, struct weft_reclaim *r);
+	void (*flush)(void *priv, u32 group);
 	void (*lease_granted)(void *priv, u32 group);
 	void (*reclaim)(void *priv, u32 group, struct weft_reclaim *r);
 	void (*opens_lost)(void *priv, u32 group, const u64 *inos, unsigned int count);

@@ -57,6 +57,9 @@ static void weft_flush_group(struct weft_sb *wsb, u32 group)
 {
 	struct inode *inode = NULL;
 
+	/* The other client waits: everything is on its way before anything is waited for. */
+	while ((inode = weft_next_inode(wsb, inode, group)))
+		filemap_flush(inode->i_mapping);
 	while ((inode = weft_next_inode(wsb, inode, group)))
 		weft_flush_inode(inode);
 }
@@ -67,8 +70,15 @@ static void weft_lease_lost(void *priv, u32 group, struct weft_reclaim *r)
 
 	/* The lease is gone already: whoever reads the new generation finds none. */
 	atomic64_inc_return(&wsb->lease_gen);
+	weft_reclaim_all(wsb, group, r);
+}
+
+static void weft_lease_flush(void *priv, u32 group)
+{
+	struct weft_sb *wsb = priv;
+
 	mutex_lock(&wsb->flush_lock);
-	if (!wsb->dying && !weft_reclaim_all(wsb, group, r))
+	if (!wsb->dying)
 		weft_flush_group(wsb, group);
 	mutex_unlock(&wsb->flush_lock);
 }
@@ -103,6 +113,7 @@ static void weft_opens_lost(void *priv, u32 group, const u64 *inos, unsigned int
 
 const struct weft_fs_ops weft_lease_ops = {
 	.lease_lost = weft_lease_lost,
+	.flush = weft_lease_flush,
 	.lease_granted = weft_lease_granted,
 	.reclaim = weft_reclaim_group,
 	.opens_lost = weft_opens_lost,

@@ -124,6 +124,7 @@ enum weft_session_state {
  * @lease: enum weft_lease as granted and told to the VFS, valid until @lease_until (boot time, ns)
  * @lease_seq: number of the lease
  * @vfs_sole: the VFS was last told that it has the lease
+ * @flushing: the VFS is writing back what it changed under a lease that is gone
  * @recall, @grant: pushes that are still to be carried out, with their numbers
  * @upcalls: callbacks to the VFS about this group come one at a time
  */
@@ -136,7 +137,7 @@ struct weft_session {
 	u32 lease_ms;
 	u32 lease;
 	u64 lease_until, lease_seq;
-	bool vfs_sole, recall, grant;
+	bool vfs_sole, flushing, recall, grant;
 	u64 recall_seq, grant_seq;
 	struct weft_slots slots;
 	struct list_head gated;

@@ -17,7 +17,8 @@
  * answer NONE at once; lease_work then lets the VFS register its open files and write back, and
  * tells the server. A grant is told to the VFS before it is visible.
  *
- * Locks: fs->lock for the state; s->upcalls (outside it) around everything that calls the VFS.
+ * Locks: fs->lock for the state; s->upcalls (outside it) around everything that calls the VFS,
+ * except writing back, whose requests may need the session to be opened again.
  * SESSION_OPEN, RECLAIM and LEASE_ACK are waited for in works; weft_fs_abort() ends these waits.
  */
 #include <linux/slab.h>
@@ -299,14 +300,27 @@ static void session_grant(struct weft_session *s, u64 seq, u32 generation)
 	spin_unlock(&fs->lock);
 }
 
+/*
+ * Writing back may need the session to be opened again (the server restarts, or finds that it takes
+ * too long), and that needs s->upcalls.
+ */
 static int session_give_up(struct weft_session *s)
 {
 	struct weft_reclaim r = { .session = s };
+	int ret;
 
 	trace_weft_session(s, "recalled");
 	s->fs->ops->lease_lost(s->fs->priv, s->group, &r);
+	ret = reclaim_end(&r, false);
+	if (ret)
+		return ret;
 	s->vfs_sole = false;
-	return reclaim_end(&r, false);
+	s->flushing = true;
+	mutex_unlock(&s->upcalls);
+	s->fs->ops->flush(s->fs->priv, s->group);
+	mutex_lock(&s->upcalls);
+	s->flushing = false;
+	return 0;
 }
 
 static void session_ack(struct weft_session *s, u64 seq)
@@ -341,7 +355,8 @@ static void session_lease_work(struct work_struct *work)
 	s->grant = false;
 	spin_unlock(&fs->lock);
 
-	if (recall && !session_give_up(s))
+	/* One of the time before a loss has been answered by that. */
+	if (recall && !session_give_up(s) && READ_ONCE(s->generation) == generation)
 		session_ack(s, recall_seq);
 	spin_lock(&fs->lock);
 	if (s->recall_seq == recall_seq)
@@ -540,18 +555,20 @@ static bool session_take_reply(struct weft_session *s, const struct weft_session
 }
 
 /* Another client is there, or the server is just taking the lease back from us and waits. */
-static int session_not_sole(struct weft_session *s, u64 seq)
+static void session_not_sole(struct weft_session *s, u64 seq)
 {
 	struct weft_fs *fs = s->fs;
-	int ret = s->vfs_sole ? session_give_up(s) : 0;
 
-	if (ret)
-		return ret;
+	if (s->vfs_sole || s->flushing) {
+		spin_lock(&fs->lock);
+		session_recalled(s, seq);
+		spin_unlock(&fs->lock);
+		return;
+	}
 	session_ack(s, seq);
 	spin_lock(&fs->lock);
 	s->recall_seq = max(s->recall_seq, seq);
 	spin_unlock(&fs->lock);
-	return 0;
 }
 
 static int session_opened(struct weft_session *s, struct weft_rpc *rpc, u32 generation)
@@ -567,7 +584,7 @@ static int session_opened(struct weft_session *s, struct weft_rpc *rpc, u32 gene
 	if (ret || !session_pass(s, generation))
 		goto out;
 	if (!sole)
-		ret = session_not_sole(s, seq);
+		session_not_sole(s, seq);
 	else if (READ_ONCE(s->lease) != WEFT_LEASE_SOLE || seq != s->lease_seq)
 		session_grant(s, seq, generation);
 out:
