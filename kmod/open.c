@@ -18,7 +18,7 @@
 
 #define WEFT_CLOSE_DELAY (HZ / 10)
 #define WEFT_CLOSE_BATCH 256
-#define WEFT_RECLAIM_BATCH 64
+#define WEFT_RECLAIM_SPARE 64
 
 /* struct weft_close - a registration to take back */
 struct weft_close {
@@ -182,18 +182,21 @@ void weft_victim_end(struct inode *inode, u64 open_id, bool removed)
  * weft_close_take() - take over a registration that a request is going to close
  * @inode: the file
  *
- * Return: its number, 0 if there is none. The inode has none any more.
+ * Return: its number; the inode has none any more. 0 if there is none, or another file was opened
+ * meanwhile that goes on using it.
  */
 u64 weft_close_take(struct inode *inode)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_sb *wsb = weft_isb(inode);
-	u64 id;
+	u64 id = 0;
 
 	spin_lock(&wsb->open_lock);
-	id = wi->registered ? wi->open_id : 0;
-	wi->open_id = 0;
-	wi->registered = false;
+	if (wi->open_count <= 1) {
+		id = wi->registered ? wi->open_id : 0;
+		wi->open_id = 0;
+		wi->registered = false;
+	}
 	spin_unlock(&wsb->open_lock);
 	return id;
 }
@@ -287,25 +290,24 @@ void weft_close_queue(struct weft_sb *wsb, u64 ino, u64 open_id)
 
 /* --- RECLAIM */
 
-/* Up to WEFT_RECLAIM_BATCH open files of the group; each moves behind all others in the list. */
-static unsigned int weft_reclaim_collect(struct weft_sb *wsb, u32 group, unsigned int *left,
-					 struct weft_open_pair *pairs)
+/* Open files of the group. Return: how many there are, the first @room of which are in @pairs. */
+static size_t weft_reclaim_collect(struct weft_sb *wsb, u32 group, struct weft_open_pair *pairs,
+				   size_t room)
 {
 	struct weft_inode *wi;
-	unsigned int n = 0;
+	size_t n = 0;
 
 	spin_lock(&wsb->open_lock);
-	while (*left && n < WEFT_RECLAIM_BATCH && !list_empty(&wsb->open_inodes)) {
-		wi = list_first_entry(&wsb->open_inodes, struct weft_inode, open_link);
-		list_move_tail(&wi->open_link, &wsb->open_inodes);
-		--*left;
+	list_for_each_entry(wi, &wsb->open_inodes, open_link) {
 		if (weft_fs_group(wsb->fs, wi->vfs.i_ino) != group)
+			continue;
+		if (n++ >= room)
 			continue;
 		if (!wi->open_id)
 			wi->open_id = weft_open_id_new(wsb);
 		wi->registered = true;
-		pairs[n].ino = cpu_to_le64(wi->vfs.i_ino);
-		pairs[n++].open_id = cpu_to_le64(wi->open_id);
+		pairs[n - 1].ino = cpu_to_le64(wi->vfs.i_ino);
+		pairs[n - 1].open_id = cpu_to_le64(wi->open_id);
 	}
 	spin_unlock(&wsb->open_lock);
 	return n;
@@ -317,32 +319,27 @@ static unsigned int weft_reclaim_collect(struct weft_sb *wsb, u32 group, unsigne
  * @group: metadata group
  * @r: the callback's handle
  *
- * Files opened meanwhile are behind the ones that were there at the beginning, or register by
- * themselves; a file named twice does no harm.
+ * Files opened meanwhile register by themselves; a file named twice does no harm. Other groups may
+ * be at it at the same time.
  *
  * Return: 0 or what weft_reclaim_open() failed with.
  */
 int weft_reclaim_all(struct weft_sb *wsb, u32 group, struct weft_reclaim *r)
 {
-	struct weft_open_pair *pairs;
-	struct list_head *pos;
-	unsigned int left = 0, n, i;
+	struct weft_open_pair *pairs = NULL;
+	size_t room = 0, n, i;
 	int ret = 0;
 
-	pairs = kmalloc_array(WEFT_RECLAIM_BATCH, sizeof(*pairs), GFP_KERNEL);
-	if (!pairs)
-		return -ENOMEM;
-	spin_lock(&wsb->open_lock);
-	list_for_each(pos, &wsb->open_inodes)
-		left++;
-	spin_unlock(&wsb->open_lock);
-	while (!ret && left) {
-		n = weft_reclaim_collect(wsb, group, &left, pairs);
-		for (i = 0; !ret && i < n; i++)
-			ret = weft_reclaim_open(r, le64_to_cpu(pairs[i].ino),
-						le64_to_cpu(pairs[i].open_id));
+	while ((n = weft_reclaim_collect(wsb, group, pairs, room)) > room) {
+		kvfree(pairs);
+		room = n + WEFT_RECLAIM_SPARE;
+		pairs = kvmalloc_array(room, sizeof(*pairs), GFP_NOFS);
+		if (!pairs)
+			return -ENOMEM;
 	}
-	kfree(pairs);
+	for (i = 0; !ret && i < n; i++)
+		ret = weft_reclaim_open(r, le64_to_cpu(pairs[i].ino), le64_to_cpu(pairs[i].open_id));
+	kvfree(pairs);
 	return ret;
 }
 
@@ -377,7 +374,9 @@ static int weft_open_send(struct inode *inode, struct file *file)
 		return PTR_ERR(rpc);
 	req = rpc->body;
 	req->ns.open_id = cpu_to_le64(id);
-	req->flags = cpu_to_le32(weft_open_flags(file->f_flags));
+	/* Who has just made the file may use it whatever its mode says. */
+	if (!(file->f_mode & FMODE_CREATED))
+		req->flags = cpu_to_le32(weft_open_flags(file->f_flags));
 	ret = weft_rpc_call(rpc);
 	if (!ret) {
 		rep = weft_rpc_reply(rpc);
@@ -393,12 +392,15 @@ static int weft_open_send(struct inode *inode, struct file *file)
  * @inode: the file
  * @file: the open file
  *
- * The second half of atomic_open(), which has counted and registered the file already.
+ * The second half of atomic_open(), which has counted the file. It has registered it as well unless
+ * it had the lease; when the lease was lost meanwhile nobody else may have done so.
  */
 int weft_open_known(struct inode *inode, struct file *file)
 {
 	int ret = generic_file_open(inode, file);
 
+	if (!ret && !READ_ONCE(WEFT_I(inode)->registered) && !weft_attr_valid(inode))
+		ret = weft_open_send(inode, file);
 	file->f_mode |= FMODE_CAN_ODIRECT;
 	return ret ?: weft_data_revalidate(inode);
 }
