@@ -224,6 +224,7 @@ static void weft_kill_sb(struct super_block *sb)
 	if (wsb->fs)
 		weft_close_flush(wsb);
 	wait_var_event(&wsb->async, !atomic_read(&wsb->async));
+	synchronize_rcu(); /* path walks without references look at the lease */
 	weft_sb_free(wsb);
 }
 
