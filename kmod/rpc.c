@@ -326,8 +326,8 @@ void weft_rpc_submit_on(struct weft_rpc *rpc, struct weft_link *link)
 	spin_lock(&fs->lock);
 	rpc_begin(rpc);
 	x = link->xprt;
-	if (fs->aborted || !x) {
-		weft_rpc_end(rpc, fs->aborted ?: -ENOTCONN);
+	if (fs->aborted || !x || link->error) { /* nobody would notice that it gets no reply */
+		weft_rpc_end(rpc, fs->aborted ?: link->error ?: -ENOTCONN);
 		spin_unlock(&fs->lock);
 		return;
 	}
