@@ -230,12 +230,30 @@ static bool plan(struct oss_part *p)
 	return any || len != p->base->len;
 }
 
+/*
+ * A truncate that cuts through a damaged block leaves it as it is: whoever asked for the truncate
+ * repeats it until it works, and holds others off meanwhile. With a checksum that is wrong for the
+ * right bytes too, nothing of the block can come back. Other changes fail.
+ */
+static int keep_damaged(struct oss_part *p)
+{
+	uint32_t b = p->edges[0].blk;
+
+	if (p->op->kind != OSS_TRUNCATE)
+		return -EIO;
+	p->act[b] = OSS_KEEP;
+	p->mem[b] = NULL;
+	p->rec->crc[b] = ~p->base->crc[b];
+	put_buffers(p);
+	return 0;
+}
+
 static void edges_read(struct oss_part *p, int err)
 {
 	if (!err && p->gen != p->seg->gen)
 		err = -EIO;
-	if (!err)
-		err = oss_part_verify(p, p->base);
+	if (!err && oss_part_verify(p, p->base))
+		err = keep_damaged(p);
 	if (err)
 		part_fail(p, err);
 	else

@@ -329,22 +329,29 @@ static uint64_t find_in_file(const char *path, const void *what, size_t len)
 	return p - file;
 }
 
-static void test_damaged_block(void)
+/* Writes 20000 bytes of inode 1 and damages the second block of them. */
+static void damage(struct oss_bed *bed)
 {
-	struct oss_bed bed;
 	uint64_t pos;
 	int fd;
 
-	bed_init(&bed, 4 << 20);
-	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
 	fill(buf, 20000, 5);
-	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, buf, 20000), 0);
-	bed_settle(&bed);
-	pos = find_in_file(bed.data, buf + 4096, 4096);
-	fd = open(bed.data, O_WRONLY);
+	CU_ASSERT_EQUAL(bed_write(bed, 1, 0, 0, buf, 20000), 0);
+	bed_settle(bed);
+	pos = find_in_file(bed->data, buf + 4096, 4096);
+	fd = open(bed->data, O_WRONLY);
 	CU_ASSERT_EQUAL(pwrite(fd, "x\0", 2, pos + 100), 2);
 	fsync(fd);
 	close(fd);
+}
+
+static void test_damaged_block(void)
+{
+	struct oss_bed bed;
+
+	bed_init(&bed, 4 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	damage(&bed);
 	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 20000, NULL), -EIO);
 	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 4096, got, 1, NULL), -EIO);
 	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 8192, got, 4096, NULL), 0);
@@ -355,6 +362,28 @@ static void test_damaged_block(void)
 	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 4096, buf, 4096), 0);
 	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 20000, NULL), 0);
 	CU_ASSERT_EQUAL(oss_store_stats(bed.store)->crc_errors, 4);
+	bed_fini(&bed);
+}
+
+/* A truncate is repeated until it works: a damaged block must not stop it, nor come back. */
+static void test_damaged_cut(void)
+{
+	struct oss_bed bed;
+
+	bed_init(&bed, 4 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	damage(&bed);
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 1, 0, 5000, 0, NULL), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 4096, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf, 4096), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 20000, NULL), -EIO);
+	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 8192, buf, 4096), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 4096, got, 4096, NULL), -EIO);
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 1, 0, 4096, 0, NULL), 0);
+	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 8192, buf, 4096), 0);
+	memset(buf, 0, 4096);
+	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 4096, got, 4096, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf, 4096), 0);
 	bed_fini(&bed);
 }
 
@@ -456,6 +485,7 @@ int main(void)
 	CU_add_test(s, "long read", test_long_read);
 	CU_add_test(s, "full target", test_full);
 	CU_add_test(s, "damaged block", test_damaged_block);
+	CU_add_test(s, "damaged block that is cut", test_damaged_cut);
 	CU_add_test(s, "damaged record", test_damaged_record);
 	CU_add_test(s, "foreign or missing parts", test_foreign);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
