@@ -66,6 +66,16 @@ static int replay_open(struct mds_op *op)
 	return ret == MDS_DEFER ? 0 : ret;
 }
 
+/* The change closed the file; after a restart the client may have told it as open again. */
+static void replay_close(struct mds_op *op)
+{
+	const struct weft_write_req *req = op->body;
+
+	if ((le32_to_cpu(req->flags) & WEFT_WRITE_CLOSE) &&
+	    mds_open_del(op->session, op->ino, le64_to_cpu(req->ns.open_id)))
+		mds_orphan_check(op->m, op->ino);
+}
+
 /* Return: 0 if the reply of this very request is stored, -ENOENT if not. */
 static int load_reply(struct mds_op *op)
 {
@@ -95,6 +105,9 @@ static int load_reply(struct mds_op *op)
 		op->rep_len = body;
 		if (op->opcode == WEFT_OP_OPEN)
 			ret = replay_open(op);
+		else if (op->opcode == WEFT_OP_WRITE_INLINE || op->opcode == WEFT_OP_COMMIT ||
+			 op->opcode == WEFT_OP_SPILL)
+			replay_close(op);
 	}
 	weft_kv_val_fini(&val);
 	return ret;
