@@ -158,7 +158,7 @@ int weft_slots_begin(struct weft_slots *t, uint64_t session, uint32_t slot, uint
 	if (!sl)
 		return -ENOMEM;
 	s->used_ns = now;
-	if (sl->seq && (int32_t)(seq - sl->seq) < 0)
+	if (weft_slot_older(seq, sl->seq))
 		return WEFT_SLOT_OLD;
 	if (sl->running)
 		return WEFT_SLOT_RUNNING;

@@ -2,8 +2,9 @@
 /*
  * GETATTR and SETATTR: attributes, with the rules of chmod, chown, utimensat and truncate.
  *
- * A new size of a file in chunks is carried out on the data servers first (cut.c): the op runs
- * twice, with the inode locked between; all checks are made in the first run.
+ * A new size of a file in chunks is carried out on the data servers first (cut.c), also a larger
+ * one: nothing that lies behind the old end may come to light. The op runs twice, with the inode
+ * locked between; all checks are made in the first run.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -143,21 +144,29 @@ static void setattr_apply(struct mds_op *op, struct mds_inode *i, u32 valid)
 	i->change++;
 }
 
+/*
+ * The file grows: must bytes behind its end be cut, that a client wrote and died before COMMIT? Not
+ * while another client has it open, whose bytes they may be; COMMIT is to follow.
+ */
+static bool stale_behind(const struct mds_op *op, const struct mds_inode *i)
+{
+	return (i->size || i->bytes_used) && !mds_open_elsewhere(op->session, i->ino);
+}
+
 /* Return: 0 when the size is set, MDS_ASYNC when the objects must be cut first, or an error. */
 static int set_size(struct mds_op *op, struct mds_node *n, u64 size)
 {
 	int ret;
 
-	if (n->i.lflags & WEFT_LAYOUT_INLINE) {
-		if (!(n->i.lflags & WEFT_LAYOUT_SPILLING))
-			return mds_truncate_inline(op, n, size);
-		/* Half spilled: the chunks that may exist are cut as well. */
+	if (n->i.lflags & WEFT_LAYOUT_INLINE)
+		return mds_truncate_inline(op, n, size);
+	if (!op->cut_done && size > n->i.size && !stale_behind(op, &n->i)) {
+		n->i.size = size;
+		return 0;
 	}
 	ret = mds_cut(op, n, MDS_CUT_TRUNCATE, size);
 	if (ret != MDS_CUT_DONE)
 		return ret ? ret : MDS_ASYNC;
-	if (n->i.lflags & WEFT_LAYOUT_INLINE)
-		return mds_truncate_inline(op, n, size);
 	n->i.size = size;
 	return 0;
 }

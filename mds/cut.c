@@ -39,6 +39,21 @@ static void cut_start(struct mds_op *op)
 	}
 }
 
+/* Where the objects end. Bytes behind the old size are of a client that died before COMMIT. */
+static u64 cut_at(const struct mds_inode *i, enum mds_cut_kind kind, u64 size)
+{
+	return kind == MDS_CUT_SPILL ? 0 : size < i->size ? size : i->size;
+}
+
+/* Allocated bytes after the cut. Chunks of a file that is still inline were never counted. */
+static void cut_bytes(struct mds_inode *i, const struct mds_trim *t)
+{
+	s64 left = (s64)i->bytes_used + t->bytes_delta;
+
+	if (!(i->lflags & WEFT_LAYOUT_INLINE))
+		i->bytes_used = t->size && left > 0 ? left : 0;
+}
+
 int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 size)
 {
 	struct mds *m = op->m;
@@ -49,9 +64,7 @@ int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 s
 	int ret;
 
 	if (op->cut_done) {
-		s64 left = (s64)n->i.bytes_used + op->trim.bytes_delta;
-
-		n->i.bytes_used = left > 0 ? left : 0;
+		cut_bytes(&n->i, &op->trim);
 		ret = mds_tx_del(&op->tx, MDS_CF_META, key, klen);
 		return ret ? ret : MDS_CUT_DONE;
 	}
@@ -67,7 +80,7 @@ int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 s
 	m->stats.cuts++;
 	op->trim.m = m;
 	op->trim.ino = n->i.ino;
-	op->trim.size = size;
+	op->trim.size = cut_at(&n->i, kind, size);
 	op->trim.layout = rec.layout;
 	op->after = cut_start;
 	op->interim = true;
@@ -111,9 +124,15 @@ static int redo_run(struct mds_op *op)
 
 	op->tx.owner = r;
 	ret = mds_tx_inode(&op->tx, r->ino, &n);
-	if (ret && ret != -ENOENT)
+	if (ret)
 		return ret;
-	if (!ret && r->kind != MDS_CUT_SPILL) {
+	cut_bytes(&n->i, &r->trim);
+	if (r->kind != MDS_CUT_SPILL) {
+		if (n->i.lflags & WEFT_LAYOUT_INLINE) {
+			ret = mds_truncate_inline(op, n, r->size);
+			if (ret)
+				return ret;
+		}
 		n->i.size = r->size;
 		n->i.mtime = n->i.ctime = op->now;
 		n->i.change++;
@@ -150,15 +169,34 @@ static void redo_trimmed(struct mds_trim *t)
 	redo_submit(t->arg);
 }
 
+/* The inode of an intent, with its old size. An intent without inode does not exist. */
+static int read_stored(struct mds *m, u64 ino, struct mds_inode *i)
+{
+	struct weft_kv_val val;
+	char key[MDS_KEY_MAX];
+	int ret;
+
+	ret = weft_kv_get(m->kv, MDS_CF_INODE, key, mds_key_ino(key, ino), &val);
+	if (ret)
+		return ret == -ENOENT ? -EUCLEAN : ret;
+	ret = mds_inode_decode(ino, val.data, val.len, i);
+	weft_kv_val_fini(&val);
+	return ret;
+}
+
 static int redo_one(struct mds *m, u64 ino, const char *val, size_t len)
 {
 	struct mds_cut_rec rec;
 	struct mds_redo *r;
+	struct mds_inode i;
 	int ret;
 
 	if (len != sizeof(rec))
 		return -EUCLEAN;
 	memcpy(&rec, val, sizeof(rec));
+	ret = read_stored(m, ino, &i);
+	if (ret)
+		return ret;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
@@ -172,8 +210,9 @@ static int redo_one(struct mds *m, u64 ino, const char *val, size_t len)
 	r->ino = ino;
 	r->kind = le32_to_cpu(rec.kind);
 	r->size = le64_to_cpu(rec.size);
-	r->trim = (struct mds_trim){ .m = m, .ino = ino, .layout = rec.layout, .size = r->size,
-				     .done = redo_trimmed, .arg = r };
+	r->trim = (struct mds_trim){ .m = m, .ino = ino, .layout = rec.layout,
+				     .size = cut_at(&i, r->kind, r->size), .done = redo_trimmed,
+				     .arg = r };
 	weft_timer_init(&r->trim.timer, NULL, NULL);
 	ret = mds_lock_take(m, mds_lock_inode(ino), r, MDS_LOCK_EXCL, &r->holds);
 	if (!ret)

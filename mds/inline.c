@@ -6,9 +6,10 @@
  * The stored bytes may be shorter than the file's size: zeros follow. They are replaced as a whole:
  * at most inline_max bytes, one key.
  *
- * SPILL: BEGIN marks the file as SPILLING by one session, DONE ends it. When a client dies between
- * them the bytes are still here; the next BEGIN cuts the objects it may have left, and only then
- * marks the file again. Another live session's spill is waited for (WEFT_S_BUSY).
+ * SPILL: BEGIN marks the file as SPILLING by one session, DONE ends it. Until then the bytes here
+ * are the truth; who changes them meanwhile makes the spill void, and DONE is refused. When a
+ * client dies or gives up between BEGIN and DONE, the next BEGIN cuts the objects it may have left,
+ * and only then marks the file again. Another live session's spill is waited for (WEFT_S_BUSY).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,13 @@ static int put_data(struct mds_op *op, struct mds_node *n, const void *data, siz
 	return mds_tx_put(&op->tx, MDS_CF_INLINE, key, klen, data, len);
 }
 
+/* What a spill under way has moved is not the content any more. */
+static void void_spill(struct mds_inode *i)
+{
+	if (i->lflags & WEFT_LAYOUT_SPILLING)
+		i->lflags |= WEFT_LAYOUT_SPILL_VOID;
+}
+
 int mds_truncate_inline(struct mds_op *op, struct mds_node *n, u64 size)
 {
 	struct weft_kv_val val;
@@ -101,6 +109,7 @@ int mds_truncate_inline(struct mds_op *op, struct mds_node *n, u64 size)
 		ret = put_data(op, n, val.data, size);
 	weft_kv_val_fini(&val);
 	n->i.size = size;
+	void_spill(&n->i);
 	return ret;
 }
 
@@ -162,8 +171,7 @@ int mds_run_write_inline(struct mds_op *op)
 	ret = take_file(op, &n);
 	if (ret)
 		return ret;
-	if ((n->i.lflags & (WEFT_LAYOUT_INLINE | WEFT_LAYOUT_SPILLING)) != WEFT_LAYOUT_INLINE ||
-	    end > n->i.inline_max)
+	if (!(n->i.lflags & WEFT_LAYOUT_INLINE) || end > n->i.inline_max)
 		return WEFT_S_LAYOUT;
 	ret = read_data(op, &n->i, &val);
 	if (ret)
@@ -182,6 +190,7 @@ int mds_run_write_inline(struct mds_op *op)
 	weft_kv_val_fini(&val);
 	if (end > n->i.size)
 		n->i.size = end;
+	void_spill(&n->i);
 	return ret ? ret : written(op, n);
 }
 
@@ -224,7 +233,25 @@ static int spill_begin(struct mds_op *op, struct mds_node *n)
 			return ret;
 	}
 	n->i.lflags |= WEFT_LAYOUT_SPILLING;
+	n->i.lflags &= ~WEFT_LAYOUT_SPILL_VOID;
 	n->i.spill_session = op->session_id;
+	n->i.change++;
+	mds_reply_attr(op, n);
+	return 0;
+}
+
+/* Is it this session that moves the file? */
+static bool spills(const struct mds_op *op, const struct mds_node *n)
+{
+	return (n->i.lflags & WEFT_LAYOUT_SPILLING) && n->i.spill_session == op->session_id;
+}
+
+static int spill_abort(struct mds_op *op, struct mds_node *n)
+{
+	if (!spills(op, n))
+		return WEFT_S_LAYOUT;
+	n->i.lflags |= WEFT_LAYOUT_SPILL_VOID;
+	n->i.spill_session = 0;
 	n->i.change++;
 	mds_reply_attr(op, n);
 	return 0;
@@ -235,7 +262,7 @@ static int spill_done(struct mds_op *op, struct mds_node *n)
 	const struct weft_write_req *req = op->body;
 	int ret;
 
-	if (!(n->i.lflags & WEFT_LAYOUT_SPILLING) || n->i.spill_session != op->session_id)
+	if (!spills(op, n) || (n->i.lflags & WEFT_LAYOUT_SPILL_VOID))
 		return WEFT_S_LAYOUT;
 	ret = put_data(op, n, NULL, 0);
 	if (ret)
@@ -252,7 +279,8 @@ static int spill_done(struct mds_op *op, struct mds_node *n)
 int mds_run_spill(struct mds_op *op)
 {
 	const struct weft_write_req *req = op->body;
-	u32 step = le32_to_cpu(req->flags) & (WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE);
+	u32 step = le32_to_cpu(req->flags) & (WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE |
+					      WEFT_WRITE_SPILL_ABORT);
 	struct mds_node *n;
 	int ret;
 
@@ -269,5 +297,7 @@ int mds_run_spill(struct mds_op *op)
 		ret = spill_begin(op, n);
 		return ret ? ret : spill_done(op, n);
 	}
+	if (step == WEFT_WRITE_SPILL_ABORT)
+		return spill_abort(op, n);
 	return step == WEFT_WRITE_SPILL_DONE ? spill_done(op, n) : -EINVAL;
 }

@@ -101,7 +101,8 @@ int mds_layout_set(struct mds_op *op, struct mds_inode *i, const char *text, siz
 
 	if (!mds_is_dir(i->mode) && !mds_is_reg(i->mode))
 		return -EINVAL;
-	if (mds_is_reg(i->mode) && (i->size || i->bytes_used || i->data_version > 1))
+	if (mds_is_reg(i->mode) && (i->size || i->bytes_used || i->data_version > 1 ||
+				   (i->lflags & WEFT_LAYOUT_SPILLING)))
 		return -EBUSY;
 	if (!len || len >= sizeof(buf) || memchr(text, 0, len))
 		return -EINVAL;

@@ -9,8 +9,9 @@
  *	2		none		both ask at each use
  *	2 -> 1		none		the one left gets SOLE
  *
- * During the grace after a restart nobody gets SOLE: a client that was there before may still
- * cache.
+ * Leases are not stored. A client that had SOLE before a restart may still cache until it comes
+ * back or its lease has run out. So during the grace nobody gets SOLE, and a session that the store
+ * does not know waits until all that it knows have come back, or for one lease.
  */
 #include "common/log.h"
 #include "mds/mds.h"
@@ -32,8 +33,16 @@ static void recall(struct mds *m, struct mds_session *s)
 	mds_session_push(s, WEFT_OP_LEASE_RECALL, &push, sizeof(push));
 }
 
+/* May sessions that were there before the restart still cache? */
+static bool all_back(struct mds *m)
+{
+	return !mds_in_grace(m) || weft_env_now(m->env) >= m->sessions.admit_at;
+}
+
 bool mds_lease_admit(struct mds *m, struct mds_session *s)
 {
+	if (!s->stored && !all_back(m))
+		return false;
 	if (!m->sessions.sole || m->sessions.sole == s)
 		return true;
 	recall(m, m->sessions.sole);
@@ -59,6 +68,12 @@ void mds_lease_lost(struct mds_session *s)
 	if (m->sessions.sole != s)
 		return;
 	m->sessions.sole = NULL;
+	admit_waiting(m);
+}
+
+void mds_lease_grace_over(struct mds *m)
+{
+	mds_lease_update(m, NULL);
 	admit_waiting(m);
 }
 
@@ -95,6 +110,8 @@ void mds_lease_tick(struct mds *m, u64 now)
 {
 	struct mds_session *s = m->sessions.sole;
 
+	if (!s && m->sessions.waiting.count && all_back(m))
+		admit_waiting(m);
 	if (!s || !s->recalling || now < s->recall_until)
 		return;
 	weft_warn("session evicted: it did not give its lease back", "session=%llu client=%s",

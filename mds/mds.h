@@ -546,10 +546,11 @@ struct mds_sessions {
 	struct mds_table table;
 	struct mds_table opens;
 	struct mds_session *sole;
-	struct mds_oplist waiting; /* SESSION_OPENs that wait for the sole holder */
+	struct mds_oplist waiting; /* SESSION_OPENs that wait for the sole holder or the grace */
 	struct weft_timer timer;
 	u64 lease_seq;
 	u64 grace_until; /* env time; 0: over */
+	u64 admit_at;	 /* env time: leases from before the restart have run out */
 };
 
 int mds_session_init(struct mds *m);
@@ -572,14 +573,21 @@ int mds_run_reclaim(struct mds_op *op);
 int mds_open_add(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_open_del(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_is_open(struct mds *m, u64 ino);
+/* mds_open_elsewhere() - has another live session it open, or is that not known yet? */
+bool mds_open_elsewhere(const struct mds_session *s, u64 ino);
 /* mds_open_drop() - one of a session's registrations, whose inode it was. Return: 0: none left. */
 u64 mds_open_drop(struct mds_session *s);
 
 int mds_run_lease_ack(struct mds_op *op);
-/* mds_lease_admit() - a session wants in: may it? Else the sole holder is asked to step back. */
+/*
+ * mds_lease_admit() - a session wants in: may it? Else the sole holder is asked to step back, or a
+ * restart is too recent; the op is to wait in sessions.waiting.
+ */
 bool mds_lease_admit(struct mds *m, struct mds_session *s);
 /* mds_lease_update() - sessions have changed; @quiet learns of its lease by a reply */
 void mds_lease_update(struct mds *m, struct mds_session *quiet);
+/* mds_lease_grace_over() - all sessions are known: give the lease, let in who waits */
+void mds_lease_grace_over(struct mds *m);
 /* mds_lease_lost() - a session's lease is over (acknowledged, run out, closed) */
 void mds_lease_lost(struct mds_session *s);
 /* mds_lease_tick() - has a recall waited long enough? */
@@ -637,6 +645,8 @@ void mds_trim_fini(struct mds_trim *t);
  * @n: the inode in op->tx
  * @kind: why
  * @size: new size
+ *
+ * The objects are cut at the smaller of the old and the new size, for a spill at 0.
  *
  * First call: logs the intent, locks the inode, returns 0; after the commit the objects are cut
  * and the op runs again. Second call: drops the intent, returns MDS_CUT_DONE.
@@ -819,7 +829,10 @@ void mds_prepare_make(struct mds_op *op, const struct mds_inode *dir, u32 mode, 
 /* mds_fill_data() - put inline data or a link's target into the reply's bulk */
 int mds_fill_data(struct mds_op *op, const struct mds_inode *i);
 
-/* mds_truncate_inline() - cut or extend the bytes of an inline file; changes n->i */
+/*
+ * mds_truncate_inline() - cut or extend the bytes of an inline file; changes n->i, and makes a spill
+ * under way void
+ */
 int mds_truncate_inline(struct mds_op *op, struct mds_node *n, u64 size);
 
 int mds_layout_get(struct mds_op *op, const struct mds_inode *i, char *buf, size_t len);

@@ -87,6 +87,21 @@ bool mds_is_open(struct mds *m, u64 ino)
 	return false;
 }
 
+bool mds_open_elsewhere(const struct mds_session *s, u64 ino)
+{
+	struct mds_link *l;
+
+	if (mds_in_grace(s->m))
+		return true;
+	for (l = mds_table_find(&s->m->sessions.opens, mds_mix(ino)); l; l = mds_table_more(l)) {
+		struct mds_open *o = (struct mds_open *)l;
+
+		if (o->ino == ino && o->session != s && o->session->live)
+			return true;
+	}
+	return false;
+}
+
 int mds_run_close(struct mds_op *op)
 {
 	const struct weft_opens_req *req = op->body;
@@ -136,15 +151,14 @@ static int truncate_open(struct mds_op *op, u64 ino, struct mds_node **n)
 	ret = mds_tx_inode(&op->tx, ino, n);
 	if (ret)
 		return ret;
-	if (!((*n)->i.lflags & WEFT_LAYOUT_INLINE) || ((*n)->i.lflags & WEFT_LAYOUT_SPILLING)) {
-		ret = mds_cut(op, *n, MDS_CUT_OPEN_TRUNC, 0);
-		if (ret != MDS_CUT_DONE)
-			return ret ? ret : MDS_ASYNC;
-	}
 	if ((*n)->i.lflags & WEFT_LAYOUT_INLINE) {
 		ret = mds_truncate_inline(op, *n, 0);
 		if (ret)
 			return ret;
+	} else {
+		ret = mds_cut(op, *n, MDS_CUT_OPEN_TRUNC, 0);
+		if (ret != MDS_CUT_DONE)
+			return ret ? ret : MDS_ASYNC;
 	}
 	(*n)->i.size = 0;
 	(*n)->i.mtime = (*n)->i.ctime = op->now;

@@ -122,7 +122,7 @@ int mds_run_readdir(struct mds_op *op)
 	if ((flags & ~WEFT_READDIR_ATTRS) || cookie > WEFT_COOKIE_END)
 		return -EINVAL;
 	ret = mds_get_dir(op, op->ino, &dir);
-	if (!ret && !(op->flags & WEFT_NS_BY_HANDLE))
+	if (!ret)
 		ret = mds_permission(&op->creds, &dir, MDS_MAY_READ);
 	if (ret)
 		return ret;

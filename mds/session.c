@@ -10,7 +10,8 @@
  * open files are kept, until it has been silent for expire_ms.
  *
  * After a restart open files are unknown until each client has told them (RECLAIM). Until all have,
- * or two leases have passed (the grace), no inode without names is deleted and no SOLE lease given.
+ * or two leases have passed (the grace), no inode without names is deleted and no SOLE lease given;
+ * a new session waits with them, but for one lease only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -335,7 +336,7 @@ void mds_grace_check(struct mds *m)
 		  "sessions=%u", m->sessions.table.count);
 	m->sessions.grace_until = 0;
 	mds_orphan_scan(m);
-	mds_lease_update(m, NULL);
+	mds_lease_grace_over(m);
 }
 
 /* Return: 1 if the file is registered, 0 if it does not exist any more. */
@@ -432,8 +433,10 @@ int mds_session_load(struct mds *m)
 	if (!ret)
 		ret = weft_kv_iter_error(it);
 	weft_kv_iter_free(it);
-	if (!ret && m->sessions.table.count)
+	if (!ret && m->sessions.table.count) {
+		m->sessions.admit_at = weft_env_now(m->env) + lease_ns(m);
 		m->sessions.grace_until = weft_env_now(m->env) + 2 * lease_ns(m);
+	}
 	weft_timer_start(m->env, &m->sessions.timer, lease_ns(m) / 10);
 	return ret;
 }

@@ -4,8 +4,8 @@
  *
  * Happy path: a request carries a new sequence number; its reply is stored in the batch that holds
  * its effect. When the connection or the server dies before the reply arrives, the same number
- * comes
- * again: the stored reply is the answer. While the first one still runs, the second joins it.
+ * comes again: the stored reply is the answer. While the first one still runs, the second joins
+ * it.
  *
  * A request that failed has changed nothing and stores nothing; when it comes again, it runs again.
  * An older number is a late duplicate and refused. The sequence numbers in memory are loaded with
@@ -125,12 +125,12 @@ enum mds_slot_verdict mds_slot_begin(struct mds_op *op, struct mds_op **join, in
 	s = &op->session->slots[op->slot];
 	if (s->running) {
 		*join = s->running;
-		*status = op->slot_seq < s->seq ? WEFT_S_SLOT_OLD : WEFT_S_BUSY;
+		*status = weft_slot_older(op->slot_seq, s->seq) ? WEFT_S_SLOT_OLD : WEFT_S_BUSY;
 		return op->slot_seq == s->seq && op->opcode == s->running->opcode ? MDS_SLOT_JOIN :
 										    MDS_SLOT_REFUSE;
 	}
 	*status = WEFT_S_SLOT_OLD;
-	if (op->slot_seq < s->seq)
+	if (weft_slot_older(op->slot_seq, s->seq))
 		return MDS_SLOT_REFUSE;
 	if (op->slot_seq == s->seq) {
 		*status = load_reply(op);

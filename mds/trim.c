@@ -89,9 +89,10 @@ static void trim_send(struct mds_trim *t, struct mds_trim_call *c)
 		.chunk_shift = t->layout.chunk_shift,
 	};
 
+	m->trim_seq[c->slot] = weft_slot_next(m->trim_seq[c->slot]);
 	c->call = (struct mds_call){ .group = c->group, .opcode = WEFT_OP_OBJ_TRUNCATE,
 				     .body = &req, .body_len = sizeof(req), .slot = c->slot,
-				     .slot_seq = ++m->trim_seq[c->slot], .done = trim_done,
+				     .slot_seq = m->trim_seq[c->slot], .done = trim_done,
 				     .arg = c };
 	c->running = true;
 	t->pending++;

@@ -38,6 +38,23 @@
 #define WEFT_SLOTS_MAX 256	  /* request slots of one session at one group */
 #define WEFT_LEASE_MS 15000	  /* default lease of a session */
 
+/*
+ * Sequence numbers of a slot count from 1 and wrap: behind 0xffffffff comes 1, since 0 means "none".
+ * They are compared modulo 2^32.
+ */
+
+/* weft_slot_next() - the number of a slot's next request. @seq: of its last one, 0: none yet */
+static inline u32 weft_slot_next(u32 seq)
+{
+	return seq + 1 ? seq + 1 : 1;
+}
+
+/* weft_slot_older() - is @seq older than @last, the slot's last one (0: none yet)? */
+static inline int weft_slot_older(u32 seq, u32 last)
+{
+	return last && (s32)(seq - last) < 0;
+}
+
 /* Flags of a message. */
 #define WEFT_MF_REPLY 0x0001	/* answers the request with the same request_id */
 #define WEFT_MF_PUSH 0x0002	/* server to client, no reply is sent for it */

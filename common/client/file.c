@@ -3,7 +3,8 @@
  * Open files of libweft: data inline in the metadata group, or in chunks on the data groups.
  *
  * Happy path: a small file is read and written by one metadata request. A file that grows beyond
- * its layout's limit is spilled: BEGIN, its bytes go to chunk objects, DONE. Chunks are read and
+ * its layout's limit is spilled: BEGIN, its bytes go to chunk objects, DONE (ABORT if it fails; if
+ * somebody changed the bytes meanwhile it begins again). Chunks are read and
  * written in pieces of at most 1 MiB, all at once; sizes and times are committed by sync, truncate,
  * close.
  *
@@ -373,14 +374,18 @@ static int spill(struct weft_file *f)
 	if (!buf)
 		return -ENOMEM;
 	ret = write_meta(f, WEFT_OP_SPILL, WEFT_WRITE_SPILL_BEGIN, 0, NULL, 0);
-	if (!ret)
-		ret = read_inline(f, buf, &have);
+	if (ret)
+		goto out_free;
+	ret = read_inline(f, buf, &have);
 	if (!ret && have)
 		ret = chunk_io(f, buf, have, 0, true);
 	if (!ret)
 		ret = write_meta(f, WEFT_OP_SPILL, WEFT_WRITE_SPILL_DONE, 0, NULL, 0);
-	if (!ret)
-		f->delta = 0;
+	f->delta = 0; /* told, or cut by whoever begins next */
+	/* Others need not wait for the end of this session; if it is refused, nobody would. */
+	if (ret)
+		write_meta(f, WEFT_OP_SPILL, WEFT_WRITE_SPILL_ABORT, 0, NULL, 0);
+out_free:
 	free(buf);
 	return ret;
 }

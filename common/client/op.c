@@ -121,7 +121,8 @@ static bool slot_get(struct client_op *op)
 		return false;
 	g->busy[op->slot_nr] = true;
 	op->slots_gen = g->slots_gen;
-	op->slot_seq = ++g->seq[op->slot_nr];
+	g->seq[op->slot_nr] = weft_slot_next(g->seq[op->slot_nr]);
+	op->slot_seq = g->seq[op->slot_nr];
 	return true;
 }
 
