@@ -39,7 +39,8 @@ static int super_write(struct weft_kv *kv, const u8 fsid[16], const u8 uuid[16])
 	return ret;
 }
 
-static int super_check(struct weft_kv *kv, const u8 fsid[16], const u8 uuid[16], char *err)
+static int super_check(struct weft_kv *kv, const u8 fsid[16], const u8 uuid[16], bool create,
+		       char *err)
 {
 	struct mds_super_rec r;
 	struct weft_kv_val val;
@@ -47,8 +48,11 @@ static int super_check(struct weft_kv *kv, const u8 fsid[16], const u8 uuid[16],
 	int ret;
 
 	ret = weft_kv_get(kv, MDS_CF_META, key, mds_key_meta(key, 'V', 0), &val);
-	if (ret == -ENOENT)
+	if (ret == -ENOENT && create)
 		return super_write(kv, fsid, uuid);
+	/* It was there once: what is lost besides nobody knows. */
+	if (ret == -ENOENT)
+		ret = -EUCLEAN;
 	if (ret) {
 		snprintf(err, WEFT_KV_ERR_MAX, "%s: cannot read its first record: %s",
 			 weft_kv_path(kv), strerror(-ret));
@@ -86,7 +90,7 @@ int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool 
 	}
 	if (ret)
 		return ret;
-	ret = super_check(*out, fsid, uuid, err);
+	ret = super_check(*out, fsid, uuid, create, err);
 	if (ret) {
 		weft_kv_close(*out);
 		*out = NULL;
