@@ -63,6 +63,29 @@ static int weft_chunks_zero(struct inode *inode, int mode, loff_t pos, loff_t le
 	return ret;
 }
 
+/*
+ * The file grows first: that cuts what lies behind its old end, also space that was reserved there.
+ * It shrinks again if there is no space.
+ */
+static int weft_chunks_fallocate(struct inode *inode, int mode, loff_t pos, loff_t len, bool grows)
+{
+	loff_t old = i_size_read(inode);
+	int ret = 0;
+
+	if (grows)
+		ret = weft_set_size(inode, pos + len);
+	if (ret)
+		return ret;
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		ret = weft_chunks_zero(inode, mode, pos, len);
+	else
+		ret = weft_chunk_range(inode, WEFT_OBJ_ALLOC, pos, len);
+	if (ret && grows && weft_set_size(inode, old))
+		pr_warn_ratelimited("weft: inode %#lx keeps the size of a failed fallocate\n",
+				    inode->i_ino);
+	return ret;
+}
+
 static int weft_do_fallocate(struct file *file, int mode, loff_t pos, loff_t len)
 {
 	struct inode *inode = file_inode(file);
@@ -83,12 +106,10 @@ static int weft_do_fallocate(struct file *file, int mode, loff_t pos, loff_t len
 	if (ret)
 		return ret;
 	inode_dio_wait(inode);
-	if (weft_is_inline(wi))
-		ret = zero ? weft_inline_zero(inode, pos, pos + len) : 0;
-	else if (zero)
-		ret = weft_chunks_zero(inode, mode, pos, len);
-	else
-		ret = weft_chunk_range(inode, WEFT_OBJ_ALLOC, pos, len);
+	if (!weft_is_inline(wi))
+		return weft_chunks_fallocate(inode, mode, pos, len, grows);
+	if (zero)
+		ret = weft_inline_zero(inode, pos, pos + len);
 	if (!ret && grows)
 		ret = weft_set_size(inode, pos + len);
 	return ret;

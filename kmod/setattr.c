@@ -99,6 +99,22 @@ out_put:
 	return ret == -ENOENT ? -ESTALE : ret;
 }
 
+/*
+ * The server cuts at the smaller of the size that it knows and the new one: what was written behind
+ * the former must be told before.
+ */
+static int weft_commit_behind(struct inode *inode, loff_t size)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	if (!size || weft_is_inline(wi))
+		return 0;
+	/* Without the lease the server's size may be another by now. */
+	if (size <= wi->server_size && weft_stamp(weft_isb(inode), inode->i_ino))
+		return 0;
+	return weft_flush_inode(inode);
+}
+
 /* Take the page cache to the new size; afterwards nothing behind it is in flight. */
 static void weft_cut_pages(struct inode *inode, loff_t size)
 {
@@ -130,6 +146,9 @@ static int weft_setattr_size(struct mnt_idmap *idmap, struct inode *inode, struc
 		return ret;
 
 	inode_dio_wait(inode);
+	ret = weft_commit_behind(inode, attr->ia_size);
+	if (ret)
+		return ret;
 	filemap_invalidate_lock(inode->i_mapping);
 	set_bit(WEFT_I_RESIZING, &wi->flags);
 	weft_cut_pages(inode, attr->ia_size);

@@ -9,13 +9,25 @@
  * SPILL BEGIN has the server cut what the first one left in chunks. A file that is empty there has
  * nothing to move: one request.
  *
+ * When somebody changes the inline bytes or the size meanwhile (another client, or a WRITE_INLINE
+ * of ours that was late), the server refuses SPILL DONE: the folios that were dirty are made dirty
+ * again, what others wrote is brought in, and it begins again, a few times. Who gives up says so
+ * (ABORT), so that others need not wait for the end of its session; one that is killed cannot.
+ *
  * Protection: i_rwsem held by the caller keeps writers and truncation away. Folios held by
  * reference are not reclaimed, so that nobody reads the inline part from chunks before it is there.
- * A WRITE_INLINE in flight does no harm: its folios are written again.
  */
 #include "internal.h"
 
 #define WEFT_SPILL_FOLIOS (WEFT_INLINE_MAX / PAGE_SIZE)
+#define WEFT_SPILL_TRIES 8
+
+/* The folios of the inline part. */
+struct weft_spill {
+	int n;
+	struct folio *folios[WEFT_SPILL_FOLIOS];
+	DECLARE_BITMAP(dirty, WEFT_SPILL_FOLIOS); /* that the server does not have */
+};
 
 static int weft_spill_send(struct inode *inode, u32 flags, u64 size)
 {
@@ -41,63 +53,143 @@ static int weft_spill_send(struct inode *inode, u32 flags, u64 size)
 	return ret;
 }
 
-/* Bring in and hold the folios of the first @size bytes. Return: their number or an error. */
-static int weft_spill_hold(struct inode *inode, u64 size, struct folio **folios)
+static void weft_spill_drop(struct weft_spill *sp)
+{
+	while (sp->n)
+		folio_put(sp->folios[--sp->n]);
+}
+
+/* Bring in and hold the folios of the first @size bytes; none is held when it fails. */
+static int weft_spill_hold(struct inode *inode, u64 size, struct weft_spill *sp)
 {
 	struct address_space *mapping = inode->i_mapping;
 	struct folio *folio;
 	pgoff_t index = 0;
-	int n = 0;
 
-	while ((u64)index * PAGE_SIZE < size && n < WEFT_SPILL_FOLIOS) {
+	bitmap_zero(sp->dirty, WEFT_SPILL_FOLIOS);
+	while ((u64)index * PAGE_SIZE < size && sp->n < WEFT_SPILL_FOLIOS) {
 		folio = read_mapping_folio(mapping, index, NULL);
 		if (IS_ERR(folio)) {
-			while (n)
-				folio_put(folios[--n]);
+			weft_spill_drop(sp);
 			return PTR_ERR(folio);
 		}
-		folios[n++] = folio;
+		/* What a mapping changes from now on may be written, to chunks only. */
+		if (folio_test_dirty(folio) || mapping_writably_mapped(mapping))
+			__set_bit(sp->n, sp->dirty);
+		sp->folios[sp->n++] = folio;
 		index = folio->index + folio_nr_pages(folio);
 	}
-	return n;
+	return 0;
+}
+
+/* Return: false if one of them is not in the page cache any more. */
+static bool weft_spill_dirty(struct inode *inode, struct weft_spill *sp, bool all)
+{
+	struct folio *folio;
+	bool there = true;
+	int i;
+
+	for (i = 0; i < sp->n; i++) {
+		if (!all && !test_bit(i, sp->dirty))
+			continue;
+		folio = sp->folios[i];
+		folio_lock(folio);
+		if (folio->mapping == inode->i_mapping)
+			folio_mark_dirty(folio);
+		else
+			there = false;
+		folio_unlock(folio);
+	}
+	return there;
+}
+
+/*
+ * From here on the file's folios go to chunks. All of the inline part has to, so one that a reader
+ * has dropped meanwhile (weft_data_revalidate()) is read again.
+ */
+static int weft_spill_take(struct inode *inode, u64 size, struct weft_spill *sp)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	int ret;
+
+	for (;;) {
+		ret = weft_spill_hold(inode, size, sp);
+		if (ret)
+			return ret;
+		set_bit(WEFT_I_SPILLED, &wi->flags);
+		if (weft_spill_dirty(inode, sp, true))
+			return 0;
+		clear_bit(WEFT_I_SPILLED, &wi->flags);
+		weft_spill_drop(sp);
+	}
+}
+
+static int weft_spill_write(struct inode *inode, u64 size, struct weft_spill *sp)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	int ret;
+
+	spin_lock(&wi->lock);
+	wi->bytes_delta = 0; /* of an earlier attempt, whose chunks are cut */
+	spin_unlock(&wi->lock);
+	ret = weft_spill_take(inode, size, sp);
+	if (ret)
+		return ret;
+	if (sp->n)
+		ret = filemap_write_and_wait_range(inode->i_mapping, 0, size - 1);
+	if (!ret)
+		ret = weft_wait_writes(inode);
+	if (!ret)
+		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_DONE, size);
+	if (ret) {
+		/* What was dirty before is not on the metadata server; the rest is. */
+		clear_bit(WEFT_I_SPILLED, &wi->flags);
+		weft_spill_dirty(inode, sp, false);
+	}
+	weft_spill_drop(sp);
+	return ret;
 }
 
 static int weft_spill_move(struct inode *inode, u64 size)
 {
 	struct weft_inode *wi = WEFT_I(inode);
-	struct folio **folios;
-	int i, n, ret;
+	struct weft_spill *sp;
+	int ret;
 
-	folios = kcalloc(WEFT_SPILL_FOLIOS, sizeof(*folios), GFP_KERNEL);
-	if (!folios)
+	sp = kzalloc(sizeof(*sp), GFP_KERNEL);
+	if (!sp)
 		return -ENOMEM;
-	n = weft_spill_hold(inode, size, folios);
-	ret = min(n, 0);
-	if (!ret)
-		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN, 0);
-	if (!ret && wi->server_size > size)
-		ret = -EAGAIN; /* another client has just written inline */
-	if (ret)
-		goto out_put;
-	set_bit(WEFT_I_SPILLED, &wi->flags);
-	for (i = 0; i < n; i++) {
-		folio_lock(folios[i]);
-		if (folios[i]->mapping == inode->i_mapping)
-			folio_mark_dirty(folios[i]);
-		folio_unlock(folios[i]);
-	}
-	ret = n ? filemap_write_and_wait_range(inode->i_mapping, 0, size - 1) : 0;
+	ret = weft_spill_hold(inode, size, sp);
+	weft_spill_drop(sp);
+	/* Behind BEGIN a WRITE_INLINE of ours would make the spill void. */
 	if (!ret)
 		ret = weft_wait_writes(inode);
 	if (!ret)
-		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_DONE, size);
+		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN, 0);
 	if (ret)
-		clear_bit(WEFT_I_SPILLED, &wi->flags);
-out_put:
-	while (n > 0)
-		folio_put(folios[--n]);
-	kfree(folios);
+		goto out_free;
+	/* Another client may have just written inline; if one does from here on, DONE is refused. */
+	if (test_and_clear_bit(WEFT_I_DATA_STALE, &wi->flags))
+		invalidate_inode_pages2(inode->i_mapping); /* what is dirty stays */
+	size = min_t(u64, max(wi->server_size, size), WEFT_INLINE_MAX);
+	ret = weft_spill_write(inode, size, sp);
+out_free:
+	kfree(sp);
 	return ret;
+}
+
+static int weft_spill_once(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	u64 size;
+	int ret = -EINVAL;
+
+	/* Bytes that are only in WRITE_INLINE in flight count as well. */
+	size = min_t(u64, max_t(u64, wi->server_size, READ_ONCE(wi->inflight) ?
+					i_size_read(inode) : 0), WEFT_INLINE_MAX);
+	if (!size)
+		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE, 0);
+	return ret == -EINVAL ? weft_spill_move(inode, size) : ret;
 }
 
 /**
@@ -108,17 +200,18 @@ out_put:
  */
 int weft_spill(struct inode *inode)
 {
-	struct weft_inode *wi = WEFT_I(inode);
-	u64 size;
-	int ret;
+	int tries = 0, ret = 0;
 
-	if (!weft_is_inline(wi))
-		return 0;
-	/* Bytes that are only in WRITE_INLINE in flight count as well. */
-	size = min_t(u64, max_t(u64, wi->server_size, READ_ONCE(wi->inflight) ?
-					i_size_read(inode) : 0), WEFT_INLINE_MAX);
-	ret = -EINVAL;
-	if (!size)
-		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN | WEFT_WRITE_SPILL_DONE, 0);
-	return ret == -EINVAL ? weft_spill_move(inode, size) : ret;
+	while (!ret && weft_is_inline(WEFT_I(inode))) {
+		ret = weft_spill_once(inode);
+		if (ret != -WEFT_ELAYOUT)
+			break;
+		ret = ++tries < WEFT_SPILL_TRIES ? weft_attr_fetch(inode) : -EAGAIN;
+		if (!ret)
+			ret = weft_data_revalidate(inode);
+	}
+	/* None of our writes may be under way when others begin. */
+	if (ret && !weft_wait_writes(inode))
+		weft_spill_send(inode, WEFT_WRITE_SPILL_ABORT, 0);
+	return ret;
 }
