@@ -454,9 +454,17 @@ struct mds_part {
 	bool deciding, asking, gone;
 };
 
+#define MDS_ENDED 256u
+
+/* @ended: the last transactions of others that were decided here: their PREPARE may come late */
 struct mds_txns {
 	struct mds_table own;
 	struct mds_table parts;
+	struct {
+		u32 group;
+		u64 seq;
+	} ended[MDS_ENDED];
+	u32 nended;
 	u64 next; /* transaction number: incarnation of the target << 32 | count */
 };
 

@@ -45,6 +45,28 @@ static struct mds_part *part_find(struct mds *m, u32 group, u64 seq)
 	return NULL;
 }
 
+/*
+ * A PREPARE that was sent again on another connection may be read from the old one after the
+ * decision: run once more it could be committed once more. (The old connections end with us.)
+ */
+static bool has_ended(const struct mds *m, u32 group, u64 seq)
+{
+	u32 k;
+
+	for (k = 0; k < MDS_ENDED; k++)
+		if (m->txns.ended[k].seq == seq && m->txns.ended[k].group == group)
+			return true;
+	return false;
+}
+
+static void ended(struct mds *m, u32 group, u64 seq)
+{
+	u32 k = m->txns.nended++ % MDS_ENDED;
+
+	m->txns.ended[k].group = group;
+	m->txns.ended[k].seq = seq;
+}
+
 static struct mds_part *part_new(struct mds *m, u32 group, u64 seq)
 {
 	struct mds_part *p = calloc(1, sizeof(*p));
@@ -220,6 +242,8 @@ int mds_run_prepare(struct mds_op *op)
 	WEFT_FAULT("mds.part.prepare");
 	if (p)
 		return reply_results(op, p);
+	if (has_ended(op->m, group, seq))
+		return WEFT_S_BUSY;
 	op->creds = (struct mds_creds){ .uid = le32_to_cpu(req->creds.uid),
 					.gid = le32_to_cpu(req->creds.gid),
 					.caps = le32_to_cpu(req->creds.caps),
@@ -284,6 +308,7 @@ static void part_end(struct mds *m, u32 group, u64 seq, bool commit)
 	WEFT_FAULT("mds.part.decided");
 	if (!p)
 		return;
+	ended(m, group, seq);
 	log = p->log;
 	len = p->log_len;
 	p->log = NULL;
@@ -310,8 +335,11 @@ int mds_run_decide(struct mds_op *op)
 	p = part_find(op->m, le32_to_cpu(req->id.group), le64_to_cpu(req->id.seq));
 	op->rep.txn = (struct weft_txn_rep){ 0 };
 	op->rep_len = sizeof(op->rep.txn);
-	if (!p)
-		return 0; /* done before */
+	if (!p) { /* done before, or an ABORT that came before its PREPARE */
+		if (op->opcode == WEFT_OP_TXN_ABORT)
+			ended(op->m, le32_to_cpu(req->id.group), le64_to_cpu(req->id.seq));
+		return 0;
+	}
 	op->after = decided;
 	return part_decide(op, p, op->opcode == WEFT_OP_TXN_COMMIT);
 }
