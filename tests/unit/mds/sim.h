@@ -18,6 +18,7 @@
 #define SIM_PUSHES 16
 
 struct sim_event;
+struct sim_message;
 
 /* Set while the simulation takes memory for itself. */
 extern volatile bool sim_exempt;
@@ -65,6 +66,7 @@ struct sim {
 	struct sim_client *me; /* who makes the calls */
 	struct weft_map *map;
 	struct sim_event *events, **etail;
+	struct sim_message *messages;
 	struct weft_timer *timers[256];
 	u32 ntimers;
 	u32 roots, need_maps, trims;
