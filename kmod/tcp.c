@@ -505,6 +505,7 @@ static void wtcp_set_options(struct socket *sock)
 	struct sock *sk = sock->sk;
 
 	sk->sk_allocation = GFP_NOFS;
+	sock_no_task_frag(sk);
 	sock_no_linger(sk); /* nothing that is closed has anything left to say */
 	tcp_sock_set_nodelay(sk);
 	sock_set_keepalive(sk);
