@@ -24,14 +24,20 @@
 int weft_data_revalidate(struct inode *inode)
 {
 	struct weft_inode *wi = WEFT_I(inode);
+	u64 version = READ_ONCE(wi->data_version);
 	int ret = 0;
 
-	if (!test_and_clear_bit(WEFT_I_DATA_STALE, &wi->flags))
+	if (!test_bit(WEFT_I_DATA_STALE, &wi->flags))
 		return 0;
 	if (inode->i_mapping->nrpages) {
 		ret = filemap_write_and_wait(inode->i_mapping);
 		invalidate_inode_pages2(inode->i_mapping);
 	}
+	/* Only now: whoever comes meanwhile must not take the old pages for the new content. */
+	spin_lock(&wi->lock);
+	if (wi->data_version == version)
+		clear_bit(WEFT_I_DATA_STALE, &wi->flags);
+	spin_unlock(&wi->lock);
 	return ret;
 }
 
