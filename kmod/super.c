@@ -30,8 +30,8 @@ static int weft_sync_fs(struct super_block *sb, int wait)
 {
 	struct weft_sb *wsb = WEFT_SB(sb);
 
-	if (wait)
-		wait_var_event(&wsb->async, !atomic_read(&wsb->async));
+	if (wait && wait_var_event_killable(&wsb->async, !atomic_read(&wsb->async)))
+		return -EINTR;
 	return 0;
 }
 
