@@ -5,6 +5,7 @@
  */
 #include <crypto/hash.h>
 #include <linux/crc32c.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include "kmod/net.h"
 
@@ -51,6 +52,7 @@ int weft_auth_mac(const struct weft_fs *fs, const char *label, const u8 *nonce1,
 	u8 text[32 + 2 * WEFT_AUTH_NONCE];
 	size_t n = strlen(label);
 	struct crypto_shash *tfm;
+	unsigned int nofs;
 	int ret;
 
 	if (n > 32)
@@ -58,12 +60,16 @@ int weft_auth_mac(const struct weft_fs *fs, const char *label, const u8 *nonce1,
 	memcpy(text, label, n);
 	memcpy(text + n, nonce1, WEFT_AUTH_NONCE);
 	memcpy(text + n + WEFT_AUTH_NONCE, nonce2, WEFT_AUTH_NONCE);
+	nofs = memalloc_nofs_save();
 	tfm = crypto_alloc_shash("hmac(sha256)", 0, 0);
-	if (IS_ERR(tfm))
-		return PTR_ERR(tfm);
+	ret = PTR_ERR_OR_ZERO(tfm);
+	if (ret)
+		goto out_restore;
 	ret = crypto_shash_setkey(tfm, fs->secret, fs->secret_len);
 	if (!ret)
 		ret = crypto_shash_tfm_digest(tfm, text, n + 2 * WEFT_AUTH_NONCE, mac);
 	crypto_free_shash(tfm);
+out_restore:
+	memalloc_nofs_restore(nofs);
 	return ret;
 }
