@@ -81,8 +81,10 @@ static void weft_dio_complete(struct weft_dio *dio)
 		weft_dio_invalidate(dio);
 	if (iocb && ret > 0)
 		iocb->ki_pos += ret;
-	if (dio->write)
-		weft_write_ended(inode, dio->error ? 0 : dio->pos + dio->bytes, 0, 0);
+	if (dio->write) {
+		mark_inode_dirty(inode);
+		weft_write_ended(inode, dio->error ? 0 : dio->pos + dio->bytes, 0, 0, false);
+	}
 	inode_dio_end(inode);
 	if (iocb)
 		iocb->ki_complete(iocb, ret);

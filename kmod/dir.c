@@ -8,6 +8,10 @@
  * in one request. Under the lease opening an existing file is a LOOKUP that brings the bytes and
  * registers nothing.
  *
+ * A directory is complete while all of its entries are in the dcache: from its creation, or from a
+ * whole listing, until one of them leaves the dcache (d_prune). Then a name that is not cached is
+ * absent.
+ *
  * An error of a lookup is passed on and nothing is cached; ENOENT makes an absent name.
  *
  * Protection: the VFS holds the directory's i_rwsem, except in d_revalidate, which changes nothing
@@ -150,6 +154,32 @@ struct dentry *weft_splice(struct inode *inode, struct dentry *dentry, u64 stamp
 	return res;
 }
 
+/* weft_dir_incomplete() - an entry may exist that is not in the dcache */
+void weft_dir_incomplete(struct inode *dir)
+{
+	struct weft_inode *wi = WEFT_I(dir);
+
+	WRITE_ONCE(wi->prunes, READ_ONCE(wi->prunes) + 1);
+	WRITE_ONCE(wi->complete, 0);
+}
+
+static void weft_d_prune(struct dentry *dentry)
+{
+	struct dentry *parent = dentry->d_parent;
+
+	/* Before it is unhashed: whoever does not find it any more finds the directory incomplete. */
+	if (parent != dentry && !d_unhashed(dentry) && d_really_is_positive(dentry))
+		weft_dir_incomplete(d_inode(parent));
+	smp_mb();
+}
+
+/* Is a name that has no dentry absent? Then @stamp says since when. */
+static bool weft_known_absent(struct inode *dir, u64 *stamp)
+{
+	*stamp = weft_stamp(weft_isb(dir), dir->i_ino);
+	return *stamp && READ_ONCE(WEFT_I(dir)->complete) == *stamp;
+}
+
 /* The operation that follows (mkdir, link, ...) finds out whether the name exists. */
 static bool weft_lookup_needless(struct inode *dir, unsigned int flags)
 {
@@ -162,10 +192,13 @@ static bool weft_lookup_needless(struct inode *dir, unsigned int flags)
 struct dentry *weft_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct weft_nsop op = { .type = &weft_lookup_type, .dir = dir, .dentry = dentry };
+	u64 stamp;
 	int ret;
 
 	if (dentry->d_name.len > WEFT_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
+	if (weft_known_absent(dir, &stamp))
+		return weft_splice(NULL, dentry, stamp);
 	if (weft_lookup_needless(dir, flags))
 		return weft_splice(NULL, dentry, 0);
 	ret = weft_nsop_run(&op);
@@ -185,6 +218,8 @@ static int weft_revalidate_ask(struct inode *dir, const struct qstr *name, struc
 	ret = op.inode == d_inode(dentry);
 	if (ret)
 		WRITE_ONCE(dentry->d_time, op.stamp);
+	else
+		weft_dir_incomplete(dir);
 	iput(op.inode);
 	return ret;
 }
@@ -205,6 +240,8 @@ static int weft_d_revalidate(struct inode *dir, const struct qstr *name, struct 
 		if (flags & LOOKUP_RCU)
 			return -ECHILD;
 		ret = weft_attr_fetch(inode);
+		if (ret == -ESTALE)
+			weft_dir_incomplete(dir);
 		return ret == -ESTALE ? 0 : ret ?: 1;
 	}
 	if (flags & LOOKUP_RCU)
@@ -218,6 +255,7 @@ WEFT_WRAP_D_REVALIDATE(weft_d_revalidate)
 
 const struct dentry_operations weft_dentry_ops = {
 	.d_revalidate = WEFT_OP_D_REVALIDATE(weft_d_revalidate),
+	.d_prune = weft_d_prune,
 };
 
 /* The name has been looked up or made, op->inode is it: open it if it is a regular file. */
@@ -233,6 +271,7 @@ static int weft_finish_open(struct weft_nsop *op, struct file *file)
 		if (ret) {
 			if (op->open_id)
 				weft_close_queue(weft_isb(inode), inode->i_ino, op->open_id);
+			weft_dir_incomplete(op->dir);
 			iput(inode);
 			return ret;
 		}
@@ -264,6 +303,7 @@ int weft_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file
 	struct weft_nsop op = { .type = &weft_open_type, .dir = dir, .dentry = dentry,
 				.mode = mode };
 	bool sole = weft_stamp(wsb, dir->i_ino);
+	u64 stamp;
 	int ret;
 
 	if (dentry->d_name.len > WEFT_NAME_MAX)
@@ -271,6 +311,8 @@ int weft_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file
 	if (open_flags & O_DIRECTORY)
 		return finish_no_open(file, d_in_lookup(dentry) ? weft_lookup(dir, dentry, 0) :
 								  NULL);
+	if (!(open_flags & O_CREAT) && d_in_lookup(dentry) && weft_known_absent(dir, &stamp))
+		return finish_no_open(file, weft_splice(NULL, dentry, stamp));
 	op.flags = weft_open_flags(file->f_flags);
 	if (open_flags & O_CREAT)
 		op.flags |= WEFT_OPEN_CREATE | (open_flags & O_EXCL ? WEFT_OPEN_EXCL : 0);

@@ -49,6 +49,8 @@ struct inode *weft_alloc_inode(struct super_block *sb)
 	wi->data_version = 0;
 	wi->stamp = 0;
 	wi->parent = 0;
+	wi->complete = 0;
+	wi->prunes = 0;
 	wi->bytes_used = 0;
 	wi->btime = (struct timespec64){};
 	memset(&wi->layout, 0, sizeof(wi->layout));

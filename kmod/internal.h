@@ -93,6 +93,8 @@ enum {
  * @data_version: newest content counter
  * @stamp: see the head of this file
  * @parent: directories: number of the directory above
+ * @complete: directories: the stamp under which all entries are in the dcache, 0 if not
+ * @prunes: directories: entries that left the dcache, to tell whether a listing stayed whole
  * @bytes_used: allocated bytes as the server knows them
  * @btime: time of creation
  * @layout: where data is; the inline flag also depends on WEFT_I_SPILLED
@@ -113,6 +115,8 @@ struct weft_inode {
 	u64 data_version;
 	u64 stamp;
 	u64 parent;
+	u64 complete;
+	unsigned int prunes;
 	u64 bytes_used;
 	struct timespec64 btime;
 	struct weft_layout layout;
@@ -297,6 +301,7 @@ struct dentry *weft_lookup(struct inode *dir, struct dentry *dentry, unsigned in
 int weft_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
 		     unsigned int open_flags, umode_t mode);
 int weft_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file, umode_t mode);
+void weft_dir_incomplete(struct inode *dir);
 struct dentry *weft_splice(struct inode *inode, struct dentry *dentry, u64 stamp);
 int weft_lookup_path(struct super_block *sb, const char *path, struct inode **out);
 
@@ -403,7 +408,7 @@ int weft_inline_fetch(struct inode *inode, struct kvec *data);
 int weft_writepages(struct address_space *mapping, struct writeback_control *wbc);
 int weft_write_inode(struct inode *inode, struct writeback_control *wbc);
 void weft_write_started(struct inode *inode);
-void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error);
+void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error, bool tell);
 void weft_writeback_error(struct inode *inode, int error);
 int weft_wait_writes(struct inode *inode);
 bool weft_needs_flush(struct inode *inode);

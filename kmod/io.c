@@ -245,7 +245,8 @@ int weft_chunk_range(struct inode *inode, u32 flags, loff_t pos, loff_t len)
 		weft_write_started(inode);
 		ret = weft_rpc_call(rpc);
 		rep = ret ? NULL : weft_rpc_reply(rpc);
-		weft_write_ended(inode, 0, rep ? le64_to_cpu(rep->bytes_delta) : 0, 0);
+		weft_write_ended(inode, 0, rep ? le64_to_cpu(rep->bytes_delta) : 0, 0,
+				 len == n);
 		weft_rpc_put(rpc);
 	}
 	return ret;

@@ -88,6 +88,8 @@ static struct dentry *weft_do_create(struct inode *dir, struct dentry *dentry, u
 		d_instantiate(dentry, op.inode);
 		return NULL;
 	}
+	/* It is empty, if it is new since the lease came. */
+	WRITE_ONCE(WEFT_I(op.inode)->complete, READ_ONCE(WEFT_I(op.inode)->stamp));
 	return weft_splice(op.inode, dentry, op.stamp);
 }
 

@@ -66,6 +66,11 @@ int weft_nsop_run(struct weft_nsop *op)
 	if (!op->error)
 		op->error = reply ? op->type->success(op, reply) : -EPROTO;
 out_failed:
+	if (op->error && op->error != -ENOENT) { /* an entry may exist that has no dentry */
+		weft_dir_incomplete(op->dir);
+		if (op->dir2)
+			weft_dir_incomplete(op->dir2);
+	}
 	if (op->error && op->type->failed)
 		op->type->failed(op);
 	weft_rpc_put(op->rpc);

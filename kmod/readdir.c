@@ -30,6 +30,9 @@
  * @eof: nothing follows
  * @run: entries of the cookie behind ctx->pos that were given out already
  * @run_pos: ctx->pos that @run is about
+ * @whole: the stamp under which all entries from the beginning to @to went to the dcache, or 0
+ * @primed_to: last cookie that went to the dcache
+ * @prunes: of the directory, when the listing began
  */
 struct weft_dir_file {
 	void *buf;
@@ -39,6 +42,9 @@ struct weft_dir_file {
 	bool eof;
 	unsigned int run;
 	u64 run_pos;
+	u64 whole;
+	u64 primed_to;
+	unsigned int prunes;
 };
 
 static bool weft_name_sane(const char *name, size_t len)
@@ -73,8 +79,8 @@ static int weft_dir_check(struct weft_dir_file *df, u32 count)
 	return 0;
 }
 
-/* One entry into the dcache. Failing is no error: the name is looked up when it is used. */
-static void weft_prime(struct dentry *parent, const struct weft_dirent *de, const char *name,
+/* One entry into the dcache. Return: false if it is not there: it is looked up when it is used. */
+static bool weft_prime(struct dentry *parent, const struct weft_dirent *de, const char *name,
 		       u64 stamp)
 {
 	struct qstr q = QSTR_INIT(name, le16_to_cpu(de->name_len));
@@ -82,19 +88,21 @@ static void weft_prime(struct dentry *parent, const struct weft_dirent *de, cons
 	bool remote = le32_to_cpu(de->flags) & WEFT_ENTRY_REMOTE;
 	struct dentry *dentry, *alias;
 	struct inode *inode;
+	bool same;
 
 	if (remote && !S_ISDIR(le32_to_cpu(de->attr.mode)))
-		return;
+		return false;
 	q.hash = full_name_hash(parent, q.name, q.len);
 	dentry = d_lookup(parent, &q);
 	if (!dentry) {
 		dentry = d_alloc_parallel(parent, &q, &wq);
 		if (IS_ERR(dentry))
-			return;
+			return false;
 	}
 	if (!d_in_lookup(dentry)) {
 		inode = d_inode(dentry);
-		if (inode && inode->i_ino == le64_to_cpu(de->attr.ino)) {
+		same = inode && inode->i_ino == le64_to_cpu(de->attr.ino);
+		if (same) {
 			if (!remote)
 				weft_attr_apply(inode, &de->attr,
 					le64_to_cpu(de->attr.data_version),
@@ -102,25 +110,42 @@ static void weft_prime(struct dentry *parent, const struct weft_dirent *de, cons
 			WRITE_ONCE(dentry->d_time, stamp);
 		}
 		dput(dentry);
-		return;
+		return same;
 	}
 	inode = weft_iget(parent->d_sb, &de->attr, stamp);
 	alias = IS_ERR(inode) ? NULL : weft_splice(inode, dentry, stamp);
 	d_lookup_done(dentry);
+	same = !IS_ERR(inode) && !IS_ERR(alias);
 	if (!IS_ERR_OR_NULL(alias))
 		dput(alias);
 	dput(dentry);
+	return same;
 }
 
 static void weft_prime_batch(struct dentry *parent, struct weft_dir_file *df, u64 stamp)
 {
+	struct weft_inode *wi = WEFT_I(d_inode(parent));
 	struct weft_dirent de;
 	struct weft_cursor c;
 	const char *name;
 
+	if (!df->from) {
+		df->whole = stamp;
+		df->prunes = READ_ONCE(wi->prunes);
+	} else if (df->from != df->primed_to || df->whole != stamp) {
+		df->whole = 0;
+	}
 	weft_cur_init(&c, df->buf, df->len);
 	while (weft_dirent_next(&c, &de, &name) == 1)
-		weft_prime(parent, &de, name, stamp);
+		if (!weft_prime(parent, &de, name, stamp))
+			df->whole = 0;
+	df->primed_to = df->to;
+	if (df->eof && df->whole && df->prunes == READ_ONCE(wi->prunes)) {
+		WRITE_ONCE(wi->complete, df->whole);
+		smp_mb(); /* an entry that is being pruned sees it, or is seen */
+		if (df->prunes != READ_ONCE(wi->prunes))
+			WRITE_ONCE(wi->complete, 0);
+	}
 }
 
 /* Get the batch behind @cookie. */

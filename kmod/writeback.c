@@ -46,8 +46,9 @@ void weft_write_started(struct inode *inode)
  * @end: behind its last byte; 0 if the data server holds no new bytes
  * @delta: change of allocated bytes
  * @error: how it ended
+ * @tell: begin the COMMIT; else it is left to fsync, close and the kernel's writeback
  */
-void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error)
+void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error, bool tell)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_sb *wsb = weft_isb(inode);
@@ -59,7 +60,7 @@ void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error)
 		wi->bytes_delta += delta;
 		set_bit(WEFT_I_META_DIRTY, &wi->flags);
 	}
-	commit = wi->inflight == 1 && !error &&
+	commit = tell && wi->inflight == 1 && !error &&
 		 !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
 		 weft_commit_claim(inode);
 	wi->inflight--;
@@ -119,11 +120,11 @@ static void weft_layout_done(struct weft_rpc *rpc)
 		rep = weft_rpc_reply(rpc);
 		weft_attr_apply(inode, &rep->attr, le64_to_cpu(rep->attr.data_version), 0);
 	}
-	/* Refused although inline: a move to chunks got stuck half way (spill.c). */
+	/* Refused although inline: it does not fit. */
 	if (rpc->error || weft_is_inline(WEFT_I(inode)))
 		mapping_set_error(inode->i_mapping, rpc->error ?: -EIO);
 	clear_bit(WEFT_I_LAYOUT_OLD, &WEFT_I(inode)->flags);
-	weft_write_ended(inode, 0, 0, rpc->error);
+	weft_write_ended(inode, 0, 0, rpc->error, true);
 }
 
 /* The file is not inline any more: find out how it is. Counts as a write in flight. */
@@ -163,7 +164,7 @@ static void weft_wb_done(struct weft_io *io)
 	}
 	weft_wb_end_folios(io, redirty);
 	weft_write_ended(inode, chunks ? io->pos + io->len : 0,
-			 atomic64_read(&io->delta), io->error);
+			 atomic64_read(&io->delta), io->error, true);
 	weft_io_free(io);
 }
 
