@@ -581,7 +581,7 @@ int mds_run_reclaim(struct mds_op *op);
 int mds_open_add(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_open_del(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_is_open(struct mds *m, u64 ino);
-/* mds_open_elsewhere() - has another live session it open, or is that not known yet? */
+/* mds_open_elsewhere() - has another session it open, or is that not known yet? */
 bool mds_open_elsewhere(const struct mds_session *s, u64 ino);
 /* mds_open_drop() - one of a session's registrations, whose inode it was. Return: 0: none left. */
 u64 mds_open_drop(struct mds_session *s);

@@ -96,7 +96,8 @@ bool mds_open_elsewhere(const struct mds_session *s, u64 ino)
 	for (l = mds_table_find(&s->m->sessions.opens, mds_mix(ino)); l; l = mds_table_more(l)) {
 		struct mds_open *o = (struct mds_open *)l;
 
-		if (o->ino == ino && o->session != s && o->session->live)
+		/* Also one that is silent: what it wrote may still be told by its COMMIT. */
+		if (o->ino == ino && o->session != s)
 			return true;
 	}
 	return false;
