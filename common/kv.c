@@ -6,8 +6,9 @@
  * one write commits them, with a sync when durability is asked for.
  *
  * Failures: RocksDB tells them as strings; their beginning decides the errno, and the string is
- * logged together with the store's path. After a failed write RocksDB refuses further writes
- * until it is opened again.
+ * logged together with the store's path. Whether a batch whose write failed is in the store shows
+ * when it is opened again. Until then RocksDB refuses further writes, unless what failed was a lack
+ * of space: then it goes on by itself, some time after there is space again.
  *
  * Protection: see kv.h; the counters are atomic.
  */

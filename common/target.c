@@ -15,10 +15,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/crc32c.h"
 #include "common/uuid.h"
+
+#define WAIT_STEP_MS 20
 
 static const char *const kind_names[] = { "?", "mdt", "ost", "mgmt" };
 
@@ -234,6 +237,43 @@ int weft_target_open(const char *path, int kind, const uint8_t *fsid, struct wef
 	if (ret)
 		weft_target_close(t);
 	return ret;
+}
+
+int weft_target_wait(int (*open)(void *arg), void *arg, unsigned int ms)
+{
+	static const struct timespec pause = { 0, WAIT_STEP_MS * 1000000 };
+	unsigned int waited;
+	int ret;
+
+	for (waited = 0;; waited += WAIT_STEP_MS) {
+		ret = open(arg);
+		if (ret != -EBUSY || waited >= ms)
+			return ret;
+		nanosleep(&pause, NULL);
+	}
+}
+
+struct open_args {
+	const char *path;
+	int kind;
+	const uint8_t *fsid;
+	struct weft_target *t;
+	char *err;
+};
+
+static int open_again(void *arg)
+{
+	struct open_args *a = arg;
+
+	return weft_target_open(a->path, a->kind, a->fsid, a->t, a->err);
+}
+
+int weft_target_open_wait(const char *path, int kind, const uint8_t *fsid, struct weft_target *t,
+			  char err[WEFT_TARGET_ERR_MAX])
+{
+	struct open_args a = { path, kind, fsid, t, err };
+
+	return weft_target_wait(open_again, &a, WEFT_TARGET_WAIT_MS);
 }
 
 void weft_target_close(struct weft_target *t)

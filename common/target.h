@@ -30,6 +30,7 @@
 #define WEFT_TARGET_DATA_OFFSET (1u << 20)
 #define WEFT_TARGET_PATH_MAX 1024
 #define WEFT_TARGET_ERR_MAX 2560
+#define WEFT_TARGET_WAIT_MS 3000 /* how long a killed process may hold its locks */
 
 /* The superblock on disk. */
 struct weft_target_disk {
@@ -127,6 +128,34 @@ int weft_target_decode(const struct weft_target_disk *d, const char *path, struc
  */
 int weft_target_open(const char *path, int kind, const uint8_t *fsid, struct weft_target *t,
 		     char err[WEFT_TARGET_ERR_MAX]);
+
+/**
+ * weft_target_open_wait() - open a target whose last owner may be dying
+ * @path: its directory
+ * @kind: the kind that is expected, 0: any
+ * @fsid: the file system that is expected, NULL: any
+ * @t: filled in; closed by weft_target_close()
+ * @err: a sentence that names the target, when it fails
+ *
+ * The lock of a process that was killed goes when the kernel has ended it: that is waited for, for
+ * WEFT_TARGET_WAIT_MS.
+ *
+ * Return: as weft_target_open().
+ * Context: may sleep.
+ */
+int weft_target_open_wait(const char *path, int kind, const uint8_t *fsid, struct weft_target *t,
+			  char err[WEFT_TARGET_ERR_MAX]);
+
+/**
+ * weft_target_wait() - try something again as long as it is in use by another process
+ * @open: what to try; it leaves nothing behind when it fails
+ * @arg: its argument
+ * @ms: for how long
+ *
+ * Return: what @open returned at last, -EBUSY when the time is over.
+ * Context: may sleep.
+ */
+int weft_target_wait(int (*open)(void *arg), void *arg, unsigned int ms);
 
 /**
  * weft_target_close() - give up a target

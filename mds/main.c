@@ -8,7 +8,7 @@
  *	name = mds1
  *	listen = 127.0.0.1:7421		; numeric, several separated by commas
  *	domain = row1/rack2		; optional
- *	lease_ms = 15000		; optional: lease of client sessions
+ *	lease_ms = 15000		; optional: lease of client sessions, 1000 to 600000
  *	[mgmt]
  *	addresses = 127.0.0.1:7420
  *	[target mdt1]			; one section for each target
@@ -47,6 +47,8 @@ enum { EXIT_RUNTIME = 1, EXIT_CONFIG = 2, EXIT_TARGET = 3, EXIT_COMMIT = 4 };
 
 #define MAIN_POOL (16u << 20)
 #define LEAVE_MS 2000
+#define LEASE_MS_MIN 1000
+#define LEASE_MS_MAX 600000
 
 static const struct weft_config_key keys[] = {
 	{ "node", "name", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
@@ -275,10 +277,15 @@ static int load_config(struct daemon *d, const char *path)
 {
 	char err[WEFT_CONFIG_ERR_MAX], serr[WEFT_SECRET_ERR_MAX];
 	const char *secret;
+	u64 lease;
 
 	if (weft_config_load(path, keys, &d->config, err))
 		return fail(EXIT_CONFIG, "configuration refused", err);
 	weft_log_set_level(weft_config_u64(d->config, "log", NULL, "level", WEFT_LOG_INFO));
+	lease = weft_config_u64(d->config, "node", NULL, "lease_ms", WEFT_LEASE_MS);
+	if (lease < LEASE_MS_MIN || lease > LEASE_MS_MAX)
+		return fail(EXIT_CONFIG, "configuration refused",
+			    "lease_ms must be 1000 to 600000");
 	secret = weft_config_str(d->config, "auth", NULL, "secretfile", NULL);
 	if (secret && weft_secret_read(secret, &d->secret, serr))
 		return fail(EXIT_CONFIG, "secret refused", serr);

@@ -67,17 +67,32 @@ static int mark_made(const struct mds_target *t)
 	return ret;
 }
 
+struct db_open {
+	struct mds_target *t;
+	bool made;
+	char path[WEFT_TARGET_PATH_MAX + 16];
+	char err[WEFT_KV_ERR_MAX];
+};
+
+static int open_db(void *arg)
+{
+	struct db_open *o = arg;
+
+	return mds_store_open(o->path, o->t->sb.fsid, o->t->sb.uuid, !o->made, &o->t->kv, o->err);
+}
+
+/* A killed server's lock on the RocksDB may go later than that on its superblock. */
 static int open_store(struct mds_target *t, char err[WEFT_TARGET_ERR_MAX])
 {
-	char path[WEFT_TARGET_PATH_MAX + 16], kverr[WEFT_KV_ERR_MAX] = "";
+	struct db_open o = { .t = t };
 	bool made;
 	int ret;
 
-	made = !access(weft_target_file(&t->sb, MADE, path, sizeof(path)), F_OK);
-	weft_target_file(&t->sb, "db", path, sizeof(path));
-	ret = mds_store_open(path, t->sb.fsid, t->sb.uuid, !made, &t->kv, kverr);
+	made = o.made = !access(weft_target_file(&t->sb, MADE, o.path, sizeof(o.path)), F_OK);
+	weft_target_file(&t->sb, "db", o.path, sizeof(o.path));
+	ret = weft_target_wait(open_db, &o, WEFT_TARGET_WAIT_MS);
 	if (ret) {
-		snprintf(err, WEFT_TARGET_ERR_MAX, "%s", kverr);
+		snprintf(err, WEFT_TARGET_ERR_MAX, "%s", o.err);
 		return ret;
 	}
 	ret = made ? 0 : mark_made(t);
@@ -99,7 +114,7 @@ int mds_target_start(const struct mds_target_cfg *cfg, const u8 *fsid, struct md
 		return -ENOMEM;
 	t->cfg = *cfg;
 	t->sb.fd = -1;
-	ret = weft_target_open(cfg->path, WEFT_MDT, fsid, &t->sb, err);
+	ret = weft_target_open_wait(cfg->path, WEFT_MDT, fsid, &t->sb, err);
 	if (ret)
 		goto out_free;
 	ret = weft_pool_create(POOL_BYTES, &t->pool);

@@ -132,7 +132,7 @@ static int open_target(struct daemon *d)
 	const char *name = weft_config_section(d->config, "target", 0);
 	const char *path = weft_config_str(d->config, "target", name, "path", "");
 	char err[WEFT_TARGET_ERR_MAX], fsid[WEFT_UUID_STR];
-	int ret = weft_target_open(path, WEFT_MGT, NULL, &d->target, err);
+	int ret = weft_target_open_wait(path, WEFT_MGT, NULL, &d->target, err);
 
 	if (ret) {
 		weft_err("target refused", "reason=%s err=%d", err, -ret);

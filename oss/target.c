@@ -15,18 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "oss/admin.h"
 
 #define POOL_DEFAULT (256ull << 20)
-#define DATA_TRIES 1500 /* 30 s */
-#define SUPER_TRIES 150 /* 3 s */
+#define DATA_WAIT_MS 30000
 #define CLOSING_NS (5 * WEFT_NS_PER_MS)
-
-static const struct timespec busy_pause = { 0, 20 * WEFT_NS_PER_MS };
 
 struct oss_target {
 	struct oss_target_cfg cfg;
@@ -76,6 +72,18 @@ static int set_db_made(const struct oss_target *t)
 	return err;
 }
 
+struct data_open {
+	struct oss_target *t;
+	const struct oss_store_cfg *cfg;
+};
+
+static int open_data(void *arg)
+{
+	struct data_open *o = arg;
+
+	return oss_store_open(o->cfg, &o->t->store, o->t->msg);
+}
+
 /*
  * A server that was killed may have disk requests under way for a moment; the kernel keeps its
  * lock on the data file until they are over, and so must we wait: they could hit blocks that we
@@ -83,31 +91,9 @@ static int set_db_made(const struct oss_target *t)
  */
 static int open_when_free(struct oss_target *t, const struct oss_store_cfg *cfg)
 {
-	unsigned int tries;
-	int err;
+	struct data_open o = { t, cfg };
 
-	for (tries = 0; tries < DATA_TRIES; tries++) {
-		err = oss_store_open(cfg, &t->store, t->msg);
-		if (err != -EBUSY)
-			break;
-		nanosleep(&busy_pause, NULL);
-	}
-	return err;
-}
-
-/* The same for its superblock, whose lock goes when the kernel has ended the process. */
-static int open_super(struct oss_target *t, const uint8_t *fsid, char err[WEFT_TARGET_ERR_MAX])
-{
-	unsigned int tries;
-	int res;
-
-	for (tries = 0; tries < SUPER_TRIES; tries++) {
-		res = weft_target_open(t->cfg.path, WEFT_OST, fsid, &t->sb, err);
-		if (res != -EBUSY)
-			break;
-		nanosleep(&busy_pause, NULL);
-	}
-	return res;
+	return weft_target_wait(open_data, &o, DATA_WAIT_MS);
 }
 
 /* On the target's thread. */
@@ -149,7 +135,7 @@ int oss_target_start(const struct oss_target_cfg *cfg, const uint8_t *fsid,
 		return -ENOMEM;
 	t->cfg = *cfg;
 	t->sb.fd = -1;
-	res = open_super(t, fsid, err);
+	res = weft_target_open_wait(t->cfg.path, WEFT_OST, fsid, &t->sb, err);
 	if (res)
 		goto out_free;
 	res = weft_pool_create(cfg->pool_bytes ? cfg->pool_bytes : POOL_DEFAULT, &t->pool);

@@ -90,6 +90,12 @@ mkdir full && touch full/precious
 status 3 mkfs.weft -t ost --fsid "$fsid" --size 64M --reformat full; says "not empty"
 [ -e full/precious ] && ok || bad "somebody's file is gone"
 status 1 mkfs.weft -t ost --fsid "$fsid" --size 1M small; says "needs 64 MiB"
+# a device is remembered by the name that was given, not by what that points to today
+mkdir by-id && truncate -s 128M disk1 && ln -s ../disk1 by-id/one
+status 0 mkfs.weft -t ost --fsid "$fsid" --fs-name one --device by-id/one byid
+grep -qaF "$top/by-id/one" byid/superblock && ok || bad "the name of the device is another one"
+grep -qaF "$top/disk1" byid/superblock && bad "the link was followed" || ok
+status 2 mkfs.weft -t ost --fsid "$fsid" --device by-id/none none; says "No such file"
 
 # --- what the daemons refuse about their targets and configurations
 
@@ -109,6 +115,14 @@ printf 'short' >secret && chmod 600 secret
 status 2 weft-mgmt --config wrong5.conf; says "16 to 256 bytes"
 printf '0123456789abcdef0123' >secret && chmod 644 secret
 status 2 weft-mgmt --config wrong5.conf; says "chmod 600"
+for lease in 999 600001; do
+	config wrong6 7001 "$top/mdt" 127.0.0.1:1
+	sed -i "s/^\[mgmt\]/lease_ms = $lease\n&/" wrong6.conf
+	status 2 weft-mds --config wrong6.conf; says "lease_ms must be 1000 to 600000"
+done
+config wrong7 1 "$top/m1" 127.0.0.1:1
+sed -i 's/127.0.0.1:1$/192.0.2.1:1/; s/^addresses.*/addresses = 127.0.0.1:1/' wrong7.conf
+status 1 weft-mgmt --config wrong7.conf; says "cannot listen"
 status 2 weft-mgmt --config absent.conf; says "absent.conf"
 status 2 weft-mgmt
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/conf.h"
 #include "common/mgmt_client_admin.h"
@@ -89,17 +90,19 @@ static int parse_size(const char *s, uint64_t *size)
 	return n ? 0 : -EINVAL;
 }
 
-/* Devices are remembered by their absolute name. */
+/*
+ * Devices are remembered by the name that was given, made absolute: what a link such as
+ * /dev/disk/by-id/... points to changes from one start of the machine to the next.
+ */
 static int take_device(const char *name, char data[PATH_MAX])
 {
-	char path[PATH_MAX];
+	char cwd[PATH_MAX] = "";
+	int len;
 
-	if (!realpath(name, path))
+	if (access(name, F_OK) || (*name != '/' && !getcwd(cwd, sizeof(cwd))))
 		return -errno;
-	if (strlen(path) >= WEFT_TARGET_PATH_MAX)
-		return -ENAMETOOLONG;
-	strcpy(data, path);
-	return 0;
+	len = snprintf(data, PATH_MAX, "%s%s%s", cwd, *cwd && strcmp(cwd, "/") ? "/" : "", name);
+	return len < WEFT_TARGET_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 static int take_option(struct args *a, int opt, const char *value)

@@ -6,10 +6,12 @@
 #include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/crc32c.h"
@@ -183,6 +185,52 @@ static void data_file(void)
 	weft_target_close(&o);
 }
 
+struct attempts {
+	int busy; /* answers -EBUSY so often */
+	int then;
+	int made;
+};
+
+static int attempt(void *arg)
+{
+	struct attempts *a = arg;
+
+	return a->made++ < a->busy ? -EBUSY : a->then;
+}
+
+static void waits(void)
+{
+	struct attempts a = { .busy = 3, .then = 0 }, b = { .busy = 0, .then = -EUCLEAN },
+			c = { .busy = 1000 };
+	struct weft_target t = made("wait", WEFT_MDT), o;
+	int fds[2], status;
+	pid_t pid;
+	char x;
+
+	CU_ASSERT_EQUAL(weft_target_wait(attempt, &a, 3000), 0);
+	CU_ASSERT_EQUAL(a.made, 4);
+	CU_ASSERT_EQUAL(weft_target_wait(attempt, &b, 3000), -EUCLEAN);
+	CU_ASSERT_EQUAL(b.made, 1);
+	CU_ASSERT_EQUAL(weft_target_wait(attempt, &c, 60), -EBUSY);
+	CU_ASSERT_EQUAL(c.made, 4);
+	CU_ASSERT_EQUAL(weft_target_open_wait(t.path, WEFT_OST, fsid, &o, err), -EMEDIUMTYPE);
+	/* Its owner is killed just now. */
+	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		if (!weft_target_open(t.path, WEFT_MDT, fsid, &o, err) && write(fds[1], "x", 1) == 1)
+			raise(SIGKILL);
+		_exit(1);
+	}
+	CU_ASSERT_EQUAL(read(fds[0], &x, 1), 1);
+	CU_ASSERT_EQUAL(weft_target_open_wait(t.path, WEFT_MDT, fsid, &o, err), 0);
+	weft_target_close(&o);
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT(WIFSIGNALED(status));
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -192,6 +240,7 @@ int main(void)
 	s = CU_add_suite("common/target", setup, cleanup);
 	CU_add_test(s, "a formatted target opens", opens);
 	CU_add_test(s, "two cannot have it at once", locked);
+	CU_add_test(s, "a lock that goes soon is waited for", waits);
 	CU_add_test(s, "another type, another file system, nothing", wrong_place);
 	CU_add_test(s, "every kind of damage", damaged);
 	CU_add_test(s, "the data file belongs to its target", data_file);
