@@ -19,6 +19,13 @@
 #define file_mnt_idmap(file) file_mnt_user_ns(file)
 #endif
 
+/* The newest kernel and some of the stable ones pass an error of lookup() on, others store it. */
+static inline int weft_compat_finish_no_open(struct file *file, struct dentry *dentry)
+{
+	return IS_ERR(dentry) ? PTR_ERR(dentry) : finish_no_open(file, dentry);
+}
+#define finish_no_open(file, dentry) weft_compat_finish_no_open(file, dentry)
+
 #ifdef WEFT_COMPAT_FILLATTR_PLAIN
 #define generic_fillattr(idmap, mask, inode, stat) generic_fillattr(idmap, inode, stat)
 #endif
