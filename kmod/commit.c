@@ -48,7 +48,10 @@ static void weft_commit_end(struct inode *inode, s64 delta, int error)
 
 	spin_lock(&wi->lock);
 	wi->commit_error = error;
-	if (error) {
+	if (error == -ESTALE) {
+		/* Another client has removed it: nothing is left to tell, now or later. */
+		clear_bit(WEFT_I_META_DIRTY, &wi->flags);
+	} else if (error) {
 		wi->bytes_delta += delta;
 		set_bit(WEFT_I_META_DIRTY, &wi->flags);
 	} else {
@@ -65,7 +68,8 @@ static void weft_commit_end(struct inode *inode, s64 delta, int error)
 	}
 	if (error && inode->i_nlink) {
 		weft_writeback_error(inode, error);
-		mark_inode_dirty(inode);
+		if (error != -ESTALE)
+			mark_inode_dirty(inode);
 	}
 	/* From here on the inode may go away. */
 	clear_and_wake_up_bit(WEFT_I_COMMITTING, &wi->flags);
