@@ -12,7 +12,7 @@
 #include "mds/mds.h"
 #include "tests/unit/mds/fsck.h"
 
-#define SIM_SERVERS 2
+#define SIM_SERVERS 3
 #define SIM_SHARDS 64
 #define SIM_OST_GROUP 9
 #define SIM_PUSHES 16

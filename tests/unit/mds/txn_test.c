@@ -15,7 +15,7 @@
 
 static struct sim sim;
 static struct sim_client client;
-static u64 home[2];
+static u64 home[SIM_SERVERS];
 static u32 serial, crashes;
 
 struct names {
@@ -185,6 +185,25 @@ static bool exchange_check(struct names *n)
 	       parent_of(n->ia) == home[1];
 }
 
+/* What moves lives on the second server, what it replaces on the third. */
+static void three_setup(struct names *n)
+{
+	char name[32];
+
+	new_file(home[1], name, &n->ia);
+	sprintf(n->a, "a%u", ++serial);
+	CU_ASSERT_EQUAL(sim_rename(&sim, home[1], name, home[0], n->a, 0), 0);
+	new_file(home[2], name, &n->ib);
+	sprintf(n->b, "b%u", ++serial);
+	CU_ASSERT_EQUAL(sim_rename(&sim, home[2], name, home[1], n->b, 0), 0);
+}
+
+static void threedir_setup(struct names *n)
+{
+	n->ia = sim_dir_on(&sim, home[0], 2, n->a);
+	n->ib = sim_dir_on(&sim, home[1], 2, n->b);
+}
+
 struct change {
 	void (*setup)(struct names *n);
 	int (*run)(struct names *n);
@@ -201,18 +220,24 @@ static const struct change changes[] = {
 	{ movedir_setup, move_run, movedir_check },
 	{ overdir_setup, move_run, overdir_check },
 	{ exchange_setup, exchange_run, exchange_check },
+	/* over three servers */
+	{ three_setup, move_run, over_check },
+	{ threedir_setup, move_run, overdir_check },
+	{ threedir_setup, exchange_run, exchange_check },
 };
 
 #define NCHANGES (sizeof(changes) / sizeof(changes[0]))
+#define FIRST_OF_THREE 9
 
 static void begin(u32 nservers)
 {
 	char name[32];
+	u32 k;
 
 	sim_start(&sim, nservers);
 	sim_client(&sim, &client);
-	home[0] = sim_dir_on(&sim, WEFT_INO_ROOT, 0, name);
-	home[1] = sim_dir_on(&sim, WEFT_INO_ROOT, nservers - 1, name);
+	for (k = 0; k < nservers; k++)
+		home[k] = sim_dir_on(&sim, WEFT_INO_ROOT, k, name);
 }
 
 static void test_outcome(void)
@@ -220,7 +245,7 @@ static void test_outcome(void)
 	struct names n;
 	size_t k;
 
-	begin(2);
+	begin(3);
 	for (k = 0; k < NCHANGES; k++) {
 		memset(&n, 0, sizeof(n));
 		changes[k].setup(&n);
@@ -229,8 +254,8 @@ static void test_outcome(void)
 	}
 	CU_ASSERT(sim_consistent(&sim));
 	CU_ASSERT(sim.servers[0].m->stats.txn_committed >= NCHANGES - 2);
-	CU_ASSERT_EQUAL(sim.servers[0].m->locks.count, 0);
-	CU_ASSERT_EQUAL(sim.servers[1].m->locks.count, 0);
+	for (k = 0; k < 3; k++)
+		CU_ASSERT_EQUAL(sim.servers[k].m->locks.count, 0);
 	sim_stop(&sim);
 }
 
@@ -269,11 +294,16 @@ static void test_crashes(void)
 	u32 who;
 
 	begin(2);
-	for (k = 0; k < NCHANGES; k++)
+	for (k = 0; k < FIRST_OF_THREE; k++)
 		for (who = 0; who < 2; who++)
 			crash_everywhere(&changes[k], who);
-	printf("%u crashes ", crashes);
 	sim_stop(&sim);
+	begin(3);
+	for (; k < NCHANGES; k++)
+		for (who = 0; who < 3; who++)
+			crash_everywhere(&changes[k], who);
+	sim_stop(&sim);
+	printf("%u crashes ", crashes);
 }
 
 static void test_refusals(void)
