@@ -80,6 +80,9 @@ void weft_evict_inode(struct inode *inode)
 
 	truncate_inode_pages_final(&inode->i_data);
 	wait_var_event(&wi->inflight, !READ_ONCE(wi->inflight));
+	/* The last chance: the COMMIT that should have told it may have failed. */
+	if (S_ISREG(inode->i_mode) && inode->i_nlink)
+		weft_commit_start(inode);
 	wait_on_bit(&wi->flags, WEFT_I_COMMITTING, TASK_UNINTERRUPTIBLE);
 	clear_inode(inode);
 	open_id = weft_close_take(inode);
@@ -150,6 +153,7 @@ void weft_attr_apply(struct inode *inode, const struct weft_attr *attr, u64 prev
 	struct weft_inode *wi = WEFT_I(inode);
 	u64 change = le64_to_cpu(attr->change);
 	u32 mode = le32_to_cpu(attr->mode);
+	bool own;
 
 	spin_lock(&wi->lock);
 	if (!change || change < wi->change || (mode & S_IFMT) != (inode->i_mode & S_IFMT)) {
@@ -170,7 +174,9 @@ void weft_attr_apply(struct inode *inode, const struct weft_attr *attr, u64 prev
 	i_gid_write(inode, le32_to_cpu(attr->gid));
 	set_nlink(inode, le32_to_cpu(attr->nlink));
 	wi->parent = le64_to_cpu(attr->parent);
-	weft_apply_data(inode, attr, stamp || prev_data == wi->data_version);
+	/* Under a lease that is held still, nobody else has changed content. */
+	own = stamp && stamp == weft_stamp(weft_isb(inode), inode->i_ino);
+	weft_apply_data(inode, attr, own || prev_data == wi->data_version);
 	weft_apply_size(inode, le64_to_cpu(attr->size));
 	weft_apply_times(inode, attr);
 	spin_unlock(&wi->lock);
