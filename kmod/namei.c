@@ -231,7 +231,8 @@ static int weft_remove(struct inode *dir, struct dentry *dentry)
 
 	op.open_id = weft_victim_begin(inode);
 	ret = weft_nsop_run(&op);
-	weft_victim_end(inode, op.open_id, !ret);
+	/* Killed: the server may carry it out still. A registration too many is taken back, too. */
+	weft_victim_end(inode, op.open_id, !ret || ret == -EINTR);
 	return ret;
 }
 
@@ -300,7 +301,7 @@ static int weft_rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry
 		op.open_id = weft_victim_begin(victim);
 	ret = weft_nsop_run(&op);
 	if (victim)
-		weft_victim_end(victim, op.open_id, !ret);
+		weft_victim_end(victim, op.open_id, !ret || ret == -EINTR);
 	return ret;
 }
 
