@@ -225,6 +225,8 @@ static void weft_wb_folio(struct weft_wb *wb, struct folio *folio)
 	if (folio_test_writeback(folio)) {
 		if (!sync)
 			goto out_unlock;
+		if (wb->io)
+			weft_wb_submit(wb);
 		folio_wait_writeback(folio);
 	}
 	if (!folio_clear_dirty_for_io(folio))
