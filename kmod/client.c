@@ -269,7 +269,7 @@ static void fs_stop(struct weft_fs *fs)
 		weft_peer_stop(peer);
 	weft_peer_stop(fs->mgmt);
 	wait_event(fs->wait, !READ_ONCE(fs->live));
-	/* Completions may still be on their way out of fs->lock, a link may have asked for a map. */
+	/* Completions may be on their way out of fs->lock, a link may have asked for a map. */
 	flush_workqueue(weft_io_wq);
 	cancel_delayed_work_sync(&fs->map_work);
 }

@@ -246,6 +246,18 @@ void weft_sessions_peer_down(struct weft_peer *peer);
 void weft_session_push(struct weft_fs *fs, u16 opcode, const struct weft_lease_push *push);
 void weft_sessions_close(struct weft_fs *fs);
 
+/* reclaim.c */
+/* One callback's worth of open files, on their way to the server. */
+struct weft_reclaim {
+	struct weft_session *session;
+	struct weft_rpc *rpc;
+	u32 count;
+	int error;
+};
+
+int weft_session_call(struct weft_session *s, struct weft_rpc *rpc);
+int weft_reclaim_end(struct weft_reclaim *r, bool always);
+
 /* map.c */
 void weft_map_work(struct work_struct *work);
 void weft_map_refresh(struct weft_fs *fs, u64 epoch);

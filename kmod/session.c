@@ -26,16 +26,7 @@
 #include "kmod/trace.h"
 
 #define RETRY (HZ / 4)
-#define RECLAIM_BATCH 512 /* pairs in one message */
 #define LEASE_MS_MAX (10 * 60 * 1000)
-
-/* One callback's worth of open files, on their way to the server. */
-struct weft_reclaim {
-	struct weft_session *session;
-	struct weft_rpc *rpc;
-	u32 count;
-	int error;
-};
 
 static void session_open_work(struct work_struct *work);
 static void session_keepalive(struct work_struct *work);
@@ -176,103 +167,7 @@ void weft_sessions_peer_down(struct weft_peer *peer)
 			s->refresh = true;
 }
 
-/* A request of the session's own. Return: its result; -EBADR: the session was lost. */
-static int session_call(struct weft_session *s, struct weft_rpc *rpc)
-{
-	weft_rpc_to_group(rpc, s->group);
-	rpc->flags |= WEFT_RPC_F_SESSION | WEFT_RPC_F_URGENT;
-	weft_rpc_submit(rpc);
-	return weft_rpc_wait(rpc);
-}
-
-/* --- open files for the server's books */
-
-static void reclaim_lost(struct weft_session *s, struct weft_rpc *rpc)
-{
-	const struct weft_opens_rep *rep = weft_rpc_reply(rpc);
-	size_t i, len, n;
-	const u8 *tail = weft_rpc_reply_tail(rpc, &len);
-	__le64 ino;
-	u64 *inos;
-
-	n = min_t(size_t, le32_to_cpu(rep->lost), len / sizeof(ino));
-	if (!n)
-		return;
-	inos = kmalloc_array(n, sizeof(*inos), GFP_NOFS | __GFP_NOFAIL);
-	for (i = 0; i < n; i++) {
-		memcpy(&ino, tail + i * sizeof(ino), sizeof(ino));
-		inos[i] = le64_to_cpu(ino);
-	}
-	s->fs->ops->opens_lost(s->fs->priv, s->group, inos, n);
-	kfree(inos);
-}
-
-/* Sends what was gathered. */
-static int reclaim_send(struct weft_reclaim *r, bool last)
-{
-	struct weft_opens_req *req;
-	struct weft_rpc *rpc = r->rpc;
-
-	r->rpc = NULL;
-	if (!rpc)
-		return -ENOMEM;
-	req = rpc->body;
-	req->count = cpu_to_le32(r->count);
-	req->flags = cpu_to_le32(last ? WEFT_RECLAIM_DONE : 0);
-	r->count = 0;
-	r->error = session_call(r->session, rpc);
-	if (!r->error)
-		reclaim_lost(r->session, rpc);
-	weft_rpc_put(rpc);
-	return r->error;
-}
-
-/* A message with room for a batch. */
-static int reclaim_begin(struct weft_reclaim *r)
-{
-	struct weft_fs *fs = r->session->fs;
-	int ret;
-
-	if (r->rpc)
-		return 0;
-	r->rpc = weft_rpc_alloc(fs, WEFT_OP_RECLAIM,
-				RECLAIM_BATCH * sizeof(struct weft_open_pair), GFP_NOFS);
-	if (!r->rpc)
-		return -ENOMEM;
-	ret = weft_rpc_want_tail(r->rpc, RECLAIM_BATCH * sizeof(__le64), GFP_NOFS);
-	if (ret) {
-		weft_rpc_put(r->rpc);
-		r->rpc = NULL;
-	}
-	return ret;
-}
-
-int weft_reclaim_open(struct weft_reclaim *r, u64 ino, u64 open_id)
-{
-	struct weft_open_pair pair = {
-		.ino = cpu_to_le64(ino),
-		.open_id = cpu_to_le64(open_id),
-	};
-
-	if (!r->error)
-		r->error = reclaim_begin(r);
-	if (!r->error)
-		r->error = weft_rpc_add_tail(r->rpc, &pair, sizeof(pair));
-	if (!r->error && ++r->count == RECLAIM_BATCH)
-		reclaim_send(r, false);
-	return r->error;
-}
-
-/* Sends the rest. @always: the server waits for the end, even if there is nothing left. */
-static int reclaim_end(struct weft_reclaim *r, bool always)
-{
-	if (!r->error && always)
-		r->error = reclaim_begin(r);
-	if (!r->error && r->rpc)
-		reclaim_send(r, true);
-	weft_rpc_put(r->rpc);
-	return r->error;
-}
+/* --- open files and lease; s->upcalls is held */
 
 static int session_reclaim(struct weft_session *s)
 {
@@ -280,10 +175,8 @@ static int session_reclaim(struct weft_session *s)
 
 	trace_weft_session(s, "reclaim");
 	s->fs->ops->reclaim(s->fs->priv, s->group, &r);
-	return reclaim_end(&r, true);
+	return weft_reclaim_end(&r, true);
 }
-
-/* --- the lease; s->upcalls is held */
 
 static void session_grant(struct weft_session *s, u64 seq, u32 generation)
 {
@@ -311,7 +204,7 @@ static int session_give_up(struct weft_session *s)
 
 	trace_weft_session(s, "recalled");
 	s->fs->ops->lease_lost(s->fs->priv, s->group, &r);
-	ret = reclaim_end(&r, false);
+	ret = weft_reclaim_end(&r, false);
 	if (ret)
 		return ret;
 	s->vfs_sole = false;
@@ -333,7 +226,7 @@ static void session_ack(struct weft_session *s, u64 seq)
 		return; /* the server waits until the lease has run out */
 	req = rpc->body;
 	req->lease_seq = cpu_to_le64(seq);
-	session_call(s, rpc);
+	weft_session_call(s, rpc);
 	weft_rpc_put(rpc);
 }
 
@@ -634,7 +527,7 @@ static void session_open_work(struct work_struct *work)
 	if (gated)
 		wait_event(fs->wait, session_drained(s));
 	rpc = session_open_rpc(s);
-	ret = rpc ? session_call(s, rpc) : -ENOMEM;
+	ret = rpc ? weft_session_call(s, rpc) : -ENOMEM;
 	if (!ret)
 		ret = session_opened(s, rpc, generation);
 	weft_rpc_put(rpc);

@@ -7,9 +7,9 @@
  * answer a repetition from what it stored, and can refuse a late duplicate. Requests that find no
  * free slot wait in the order of their coming.
  *
- * When a metadata server has forgotten the session (it was silent for very long), a request that had
- * already been sent once and lost may or may not have been carried out; nobody knows any more, so it
- * ends with -EIO rather than risk a second effect or a wrong answer.
+ * When a metadata server has forgotten the session (it was silent for very long), a request that
+ * had already been sent once and lost may or may not have been carried out; nobody knows any more,
+ * so it ends with -EIO rather than risk a second effect or a wrong answer.
  *
  * All functions run under fs->lock.
  */

@@ -5,6 +5,7 @@
  *	stats		one line for each operation that was used, and counters of the mount
  *	outstanding	requests that are not over: what is waited for, where, since when, by whom
  *	servers		peers and links with their states
+ *	abort		written to: as umount -f, also for a mount that an umount waits for already
  *	inject_*	faults for tests: disconnect (at each n-th request), delay_ms (of replies),
  *			drop_n (so many replies are lost with their connection)
  *
@@ -95,9 +96,9 @@ static int outstanding_show(struct seq_file *m, void *v)
 	list_for_each_entry(rpc, &fs->all, all_node) {
 		target = rpc->link ? rpc->link->peer->target : rpc->peer ? rpc->peer->target : 0;
 		seq_printf(m, "%s ino %llx group %u target %u waits %s ms %lld pid %d replays %u%s\n",
-			   rpc->op->name, about_ino(rpc), rpc->group, target, place_names[rpc->place],
-			   ktime_ms_delta(ktime_get(), rpc->start), rpc->pid, rpc->replays,
-			   rpc->detached ? " killed" : "");
+			   rpc->op->name, about_ino(rpc), rpc->group, target,
+			   place_names[rpc->place], ktime_ms_delta(ktime_get(), rpc->start),
+			   rpc->pid, rpc->replays, rpc->detached ? " killed" : "");
 	}
 	spin_unlock(&fs->lock);
 	return 0;
@@ -144,6 +145,13 @@ static int servers_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(servers);
 
+static int abort_set(void *data, u64 val)
+{
+	weft_fs_abort(data);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(abort_fops, NULL, abort_set, "%llu\n");
+
 /**
  * weft_debugfs_add() - make the folder of a mount
  * @fs: the cluster
@@ -159,6 +167,7 @@ void weft_debugfs_add(struct weft_fs *fs)
 	debugfs_create_file("stats", 0444, fs->debugfs, fs, &stats_fops);
 	debugfs_create_file("outstanding", 0444, fs->debugfs, fs, &outstanding_fops);
 	debugfs_create_file("servers", 0444, fs->debugfs, fs, &servers_fops);
+	debugfs_create_file("abort", 0200, fs->debugfs, fs, &abort_fops);
 	debugfs_create_u32("inject_disconnect", 0600, fs->debugfs, &fs->inject.disconnect);
 	debugfs_create_u32("inject_delay_ms", 0600, fs->debugfs, &fs->inject.delay_ms);
 	debugfs_create_atomic_t("inject_drop_n", 0600, fs->debugfs, &fs->inject.drop_n);
