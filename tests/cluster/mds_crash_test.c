@@ -5,8 +5,8 @@
  * A cluster of real processes on loopback; libweft is the client. For each operation that touches
  * both servers, and each fault point of the coordinator and of the participant: the server is armed
  * to kill itself there, the operation is begun, the server is started again when it is dead. The
- * operation must then succeed exactly once for the client, the names must be what it makes them, and
- * the checker (fsck.h) must find both stores consistent with nothing left pending.
+ * operation must then succeed exactly once for the client, the names must be what it makes them,
+ * and the checker (fsck.h) must find both stores consistent with nothing left pending.
  *
  *	mds_crash_test [-v] [OPERATION [POINT]]
  */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mds_fsck DIR...: check the namespace of a file system, given the directories of all its metadata
- * targets. The stores are opened for reading; the servers may run when nothing changes meanwhile.
+ * mds_fsck DIR...: check the namespace of a file system, given the directories of all its
+ * metadata targets. The stores are opened for reading; the servers may run when nothing changes
+ * meanwhile.
  *
- * Prints what it counted and the first thing that is wrong. Exit status: 0 all is well and nothing is
- * pending; 1 it is not consistent; 2 a store cannot be read; 3 consistent, but something is pending.
+ * Prints what it counted and the first thing that is wrong. Exit status: 0 all is well, nothing is
+ * pending; 1 it is not consistent; 2 a store cannot be read; 3 consistent, but something is
+ * pending.
  */
 #include <stdio.h>
 

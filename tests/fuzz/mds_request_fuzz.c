@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "tests/unit/mds/fsck.c"
 #include "tests/unit/mds/sim.c"
+#include "tests/unit/mds/sim_client.c"
 
 #define SERVER 0x01  /* asked by a server */
 #define SLOT 0x02    /* with the next slot number */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Metadata servers in one process under virtual time, for unit tests and fuzzing: real cores on real
- * stores; the loop, the network between them, the data servers and the clients are simulated.
+ * Metadata servers in one process under virtual time, for unit tests and fuzzing: real cores on
+ * real stores; the loop, the network between them, the data servers and the clients are simulated.
  *
  * Everything that happens is a step (a message arrives, a commit is made, a timer fires); a server
  * can be made to crash before any step and comes back from its store.
@@ -87,6 +87,12 @@ struct sim {
 	u32 tries; /* that the last call took */
 };
 
+/* For sim_client.c: memory that is there, a copy, the end of the program, steps until a time. */
+void *sim_take(size_t n);
+void *sim_dup(const void *p, size_t len);
+void sim_die(const char *what);
+bool sim_step_until(struct sim *s, u64 until);
+
 /* Ends the program when it cannot be made. */
 void sim_start(struct sim *s, u32 nservers);
 void sim_stop(struct sim *s);
@@ -99,7 +105,7 @@ bool sim_step(struct sim *s);
 void sim_crash(struct sim *s, u32 server);
 void sim_restart(struct sim *s, u32 server);
 
-/* fsck_run() on all stores once nothing moves; complains to stderr. Return: true when all is well. */
+/* fsck_run() on all stores once nothing moves; says to stderr what is wrong, returns false then. */
 bool sim_consistent(struct sim *s);
 
 /* A client with root's credentials; becomes s->me. */
@@ -109,7 +115,7 @@ void sim_root(struct sim *s);
 
 u32 sim_server_of(struct sim *s, u64 ino);
 
-/* A request with everything spelled out; retried as a client does. Return: 0, -errno or WEFT_S_*. */
+/* A request with everything spelled out; retried as clients do. Return: 0, -errno or WEFT_S_*. */
 struct sim_request {
 	u16 opcode;
 	u64 ino;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Changes over two metadata servers: their outcome, and what remains of them when either server
- * crashes before any step. For every step N: the change is begun, server S crashes before step N and
- * comes back, the client tries again as clients do. The change must have happened exactly once, and
- * the stores must agree.
+ * Changes over two and three metadata servers: their outcome, and what remains of them when one of
+ * them crashes before any step. For every step N: the change is begun, server S crashes before step
+ * N and comes back, the client tries again as clients do. The change must have happened exactly
+ * once, and the stores must agree.
  */
 #include <CUnit/Basic.h>
 #include <stdio.h>
