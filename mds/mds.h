@@ -838,8 +838,8 @@ void mds_prepare_make(struct mds_op *op, const struct mds_inode *dir, u32 mode, 
 int mds_fill_data(struct mds_op *op, const struct mds_inode *i);
 
 /*
- * mds_truncate_inline() - cut or extend the bytes of an inline file; changes n->i, and makes a spill
- * under way void
+ * mds_truncate_inline() - cut or extend the bytes of an inline file; changes n->i, and makes a
+ * spill under way void
  */
 int mds_truncate_inline(struct mds_op *op, struct mds_node *n, u64 size);
 
