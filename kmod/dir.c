@@ -167,7 +167,7 @@ static void weft_d_prune(struct dentry *dentry)
 {
 	struct dentry *parent = dentry->d_parent;
 
-	/* Before it is unhashed: whoever does not find it any more finds the directory incomplete. */
+	/* Before it is unhashed: whoever does not find it then finds the directory incomplete. */
 	if (parent != dentry && !d_unhashed(dentry) && d_really_is_positive(dentry))
 		weft_dir_incomplete(d_inode(parent));
 	smp_mb();

@@ -338,7 +338,8 @@ int weft_reclaim_all(struct weft_sb *wsb, u32 group, struct weft_reclaim *r)
 			return -ENOMEM;
 	}
 	for (i = 0; !ret && i < n; i++)
-		ret = weft_reclaim_open(r, le64_to_cpu(pairs[i].ino), le64_to_cpu(pairs[i].open_id));
+		ret = weft_reclaim_open(r, le64_to_cpu(pairs[i].ino),
+					le64_to_cpu(pairs[i].open_id));
 	kvfree(pairs);
 	return ret;
 }

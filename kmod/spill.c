@@ -168,7 +168,7 @@ static int weft_spill_move(struct inode *inode, u64 size)
 		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN, 0);
 	if (ret)
 		goto out_free;
-	/* Another client may have just written inline; if one does from here on, DONE is refused. */
+	/* Another client may have just written inline; if one does from now on, DONE is refused. */
 	if (test_and_clear_bit(WEFT_I_DATA_STALE, &wi->flags))
 		invalidate_inode_pages2(inode->i_mapping); /* what is dirty stays */
 	size = min_t(u64, max(wi->server_size, size), WEFT_INLINE_MAX);
