@@ -38,20 +38,28 @@ static size_t add_ops(struct weft_rpc_service *svc, char *buf, size_t len, size_
 size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *buf, size_t len)
 {
 	const struct oss_store_stats *st = oss_store_stats(s);
-	uint64_t total, avail;
+	uint64_t total, avail, ops = 0;
+	struct weft_kv_stats kv;
 	size_t pos;
+	int kind;
 
+	for (kind = 0; kind < OSS_SETTLE; kind++)
+		ops += st->ops[kind];
 	oss_store_space(s, &total, &avail);
+	oss_store_kv_stats(s, &kv);
 	pos = snprintf(buf, len,
-		       "{\"bytes_total\":%llu,\"bytes_free\":%llu,\"bytes_read\":%llu,"
+		       "{\"ops\":%llu,\"bytes_total\":%llu,\"bytes_free\":%llu,\"bytes_read\":%llu,"
 		       "\"bytes_written\":%llu,\"commits\":%llu,\"changes\":%llu,"
-		       "\"data_syncs\":%llu,\"kv_syncs\":%llu,\"crc_errors\":%llu,"
+		       "\"data_syncs\":%llu,\"data_bytes\":%llu,\"kv_syncs\":%llu,"
+		       "\"kv_bytes\":%llu,\"crc_errors\":%llu,"
 		       "\"no_space\":%llu,\"failed_commits\":%llu,\"edge_reads\":%llu,"
 		       "\"small_blocks\":%llu",
-		       (unsigned long long)total, (unsigned long long)avail,
+		       (unsigned long long)ops, (unsigned long long)total,
+		       (unsigned long long)avail,
 		       (unsigned long long)st->bytes_read, (unsigned long long)st->bytes_written,
 		       (unsigned long long)st->commits, (unsigned long long)st->changes,
-		       (unsigned long long)st->data_syncs, (unsigned long long)st->commits,
+		       (unsigned long long)st->data_syncs, (unsigned long long)st->data_bytes,
+		       (unsigned long long)kv.syncs, (unsigned long long)kv.bytes,
 		       (unsigned long long)st->crc_errors, (unsigned long long)st->no_space,
 		       (unsigned long long)st->failed_commits,
 		       (unsigned long long)st->edge_reads,

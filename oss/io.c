@@ -21,6 +21,8 @@ static void io_one_done(struct weft_io *io, ssize_t res)
 
 	if (res >= 0 && (uint64_t)res < io->len)
 		res = -EIO; /* the data file ends before the block */
+	if (res >= 0 && io->op == WEFT_IO_WRITE)
+		p->store->stats.data_bytes += io->len;
 	if (res < 0 && !p->io_err)
 		p->io_err = res;
 	if (--p->io_pending)

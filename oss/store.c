@@ -291,3 +291,8 @@ const struct oss_store_stats *oss_store_stats(const struct oss_store *s)
 {
 	return &s->stats;
 }
+
+void oss_store_kv_stats(const struct oss_store *s, struct weft_kv_stats *kv)
+{
+	weft_kv_stats(s->kv, kv);
+}

@@ -17,6 +17,7 @@
 
 #include "common/buf.h"
 #include "common/env.h"
+#include "common/kv.h"
 #include "oss/record.h"
 
 #define OSS_CHUNK_MAX (64u << 20)
@@ -161,6 +162,7 @@ void oss_store_space(const struct oss_store *s, uint64_t *total, uint64_t *free)
  * @failed_commits: groups that failed
  * @edge_reads: blocks read because a change covers them in part
  * @small_blocks: blocks that were committed with their records, to be written later
+ * @data_bytes: bytes written to the data file
  */
 struct oss_store_stats {
 	_Atomic uint64_t ops[OSS_SETTLE + 1];
@@ -174,6 +176,7 @@ struct oss_store_stats {
 	_Atomic uint64_t failed_commits;
 	_Atomic uint64_t edge_reads;
 	_Atomic uint64_t small_blocks;
+	_Atomic uint64_t data_bytes;
 };
 
 /**
@@ -183,5 +186,14 @@ struct oss_store_stats {
  * Return: the counters.
  */
 const struct oss_store_stats *oss_store_stats(const struct oss_store *s);
+
+/**
+ * oss_store_kv_stats() - the counters of its RocksDB
+ * @s: the store
+ * @kv: filled in
+ *
+ * Context: any thread.
+ */
+void oss_store_kv_stats(const struct oss_store *s, struct weft_kv_stats *kv);
 
 #endif

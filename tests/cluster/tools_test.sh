@@ -56,7 +56,7 @@ status 2 weft node; says "node what?"
 status 2 weft status --nonsense
 status 2 weft status extra; says 'what is "extra"'
 status 2 weft status -o xml; says "table or json"
-for command in "status" "df" "node list" "target list" "group list" "pool list" "client list" \
+for command in "status" "df" "node list" "target list" "target stats" "group list" "pool list" "client list" \
 	"fs create" "layout get" "layout set" "why" "dev up" "dev down" "dev status" "dev kill" "dev restart"; do
 	status 0 weft $command --help; says "usage: weft $command"
 done
@@ -138,6 +138,22 @@ status 0 weft status -o json; json 'x["active"] and x["nodes_up"] == 4 and x["sh
 status 0 weft node list -o json; json 'len(x) == 4 and all(n["state"] == "up" for n in x)'
 status 0 weft target list -o json
 json 'sorted(t["type"] for t in x) == ["mdt", "mdt", "ost", "ost"] and all("group" in t for t in x)'
+ids=$(python3 -c 'import json; print(*(t["id"] for t in json.load(open("out"))))')
+read -r id1 id2 _ <<<"$ids"
+status 0 weft target stats; says "COUNTER"; says "kv_syncs"; says "OBJ_WRITE.calls"
+status 0 weft target stats -o json
+json 'sorted({(r["target"], r["type"]) for r in x}) == sorted({(r["target"], r["type"]) for r in x
+	if r["counter"] == "kv_syncs"}) and len({r["target"] for r in x}) == 4'
+json '{"ops", "commits", "data_syncs", "data_bytes", "kv_syncs", "kv_bytes"} <= {r["counter"] for r in x
+	if r["type"] == "ost"}'
+json '{"ops_write", "batches", "kv_syncs", "kv_bytes"} <= {r["counter"] for r in x if r["type"] == "mdt"}'
+json 'sum(r["value"] for r in x if r["type"] == "mdt" and r["counter"] == "kv_syncs") > 0'
+json 'sum(r["value"] for r in x if r["type"] == "mdt" and r["counter"] == "kv_bytes") > 0'
+status 0 weft target stats $id1 $id2 $id1 -o json
+json '[*{r["target"]: 0 for r in x}] == ['$id1', '$id2']'
+json 'len([r for r in x if r["counter"] == "kv_syncs"]) == 2'
+status 1 weft target stats 4711; says "no target 4711"
+status 2 weft target stats one; says "no target id"
 status 0 weft group list -o json; json 'sum(g.get("shards", 0) for g in x) == 4096'
 status 0 weft pool list -o json; json 'len(x) == 1 and len(x[0]["groups"]) == 2'
 status 0 weft df; says "default"
@@ -183,6 +199,7 @@ status 1 weft why --debugfs debug; says "1 lines"
 status 0 weft dev kill --dir dev oss1
 status 1 weft dev status --dir dev
 status 2 weft dev kill --dir dev oss9; says 'no daemon "oss9"'
+status 1 weft target stats --timeout 5000; says "target $target on oss1"; says "kv_syncs"
 status 0 weft dev restart --dir dev oss1 mds2 mgmt1
 status 0 weft dev status --dir dev
 status 0 weft status

@@ -30,6 +30,14 @@ static const struct command {
 	  "usage: weft node list\n" },
 	{ "target", "list", weft_cmd_target_list, "metadata and object targets",
 	  "usage: weft target list\n" },
+	{ "target", "stats", weft_cmd_target_stats, "what targets have done since they started",
+	  "usage: weft target stats [ID...]\n\n"
+	  "Counters of the targets with these ids, or of all, asked from their servers, since each\n"
+	  "started. Of a metadata target: ops_read, ops_write, batches (group commits), kv_syncs\n"
+	  "and kv_bytes (synced writes to its RocksDB and the bytes given to it). Of an object\n"
+	  "target: ops, commits (group commits), kv_syncs, kv_bytes, and data_syncs and data_bytes\n"
+	  "of its data file. What RocksDB writes again when it compacts is not in them. Status 1\n"
+	  "when a target did not answer within --timeout; the others are shown.\n" },
 	{ "group", "list", weft_cmd_group_list, "groups of targets, and what is on them",
 	  "usage: weft group list\n" },
 	{ "pool", "list", weft_cmd_pool_list, "pools and their redundancy",

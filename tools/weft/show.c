@@ -15,7 +15,7 @@
 
 /* ---- asking */
 
-static int ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep)
+int weft_ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep)
 {
 	Weft__StatusRequest s = WEFT__STATUS_REQUEST__INIT;
 	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
@@ -30,7 +30,7 @@ static int ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep)
 	return weft_say(WEFT_EXIT_FAILED, "management's answer is not a status");
 }
 
-static int ask_listing(const struct weft_cmd *cmd, bool clients, Weft__AdminReply **rep)
+int weft_ask_listing(const struct weft_cmd *cmd, bool clients, Weft__AdminReply **rep)
 {
 	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
 	Weft__ListRequest l = WEFT__LIST_REQUEST__INIT;
@@ -160,7 +160,7 @@ int weft_cmd_node_list(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_listing(cmd, false, &rep);
+	status = weft_ask_listing(cmd, false, &rep);
 	if (status)
 		return status;
 	rows = json_array();
@@ -226,7 +226,7 @@ int weft_cmd_target_list(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_listing(cmd, false, &rep);
+	status = weft_ask_listing(cmd, false, &rep);
 	if (status)
 		return status;
 	rows = json_array();
@@ -277,7 +277,7 @@ int weft_cmd_group_list(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_listing(cmd, false, &rep);
+	status = weft_ask_listing(cmd, false, &rep);
 	if (status)
 		return status;
 	rows = json_array();
@@ -316,7 +316,7 @@ int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_listing(cmd, false, &rep);
+	status = weft_ask_listing(cmd, false, &rep);
 	if (status)
 		return status;
 	rows = json_array();
@@ -356,7 +356,7 @@ int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_listing(cmd, true, &rep);
+	status = weft_ask_listing(cmd, true, &rep);
 	if (status)
 		return status;
 	rows = json_array();
@@ -422,7 +422,7 @@ int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_listing(cmd, false, &rep);
+	status = weft_ask_listing(cmd, false, &rep);
 	if (status)
 		return status;
 	rows = json_array();
@@ -475,7 +475,7 @@ int weft_cmd_status(struct weft_cmd *cmd, int argc, char **argv)
 
 	if (!weft_no_arguments(cmd, argc, argv, &status))
 		return status;
-	status = ask_status(cmd, &rep);
+	status = weft_ask_status(cmd, &rep);
 	if (status)
 		return status;
 	s = rep->status;

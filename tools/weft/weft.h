@@ -78,6 +78,10 @@ int weft_say(int status, const char *fmt, ...) __attribute__((format(printf, 2, 
  */
 int weft_ask(const struct weft_cmd *cmd, const Weft__AdminRequest *q, Weft__AdminReply **rep);
 
+/* weft_ask_status(), weft_ask_listing() - the same for these requests. Return: as weft_ask(). */
+int weft_ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep);
+int weft_ask_listing(const struct weft_cmd *cmd, bool clients, Weft__AdminReply **rep);
+
 /* weft_parse_size() - "64K", "4G". Return: 0 or -EINVAL. */
 int weft_parse_size(const char *s, uint64_t *size);
 
@@ -85,6 +89,7 @@ int weft_parse_size(const char *s, uint64_t *size);
 int weft_cmd_status(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_node_list(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_target_list(struct weft_cmd *cmd, int argc, char **argv);
+int weft_cmd_target_stats(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_group_list(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv);

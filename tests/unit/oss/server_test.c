@@ -417,6 +417,10 @@ static void test_admin(void)
 	CU_ASSERT_EQUAL(admin("stats", text, sizeof(text)), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"OBJ_WRITE\":{\"calls\":"));
 	CU_ASSERT_EQUAL(text[strlen(text) - 1], '}');
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"data_bytes\":"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"kv_bytes\":"));
+	CU_ASSERT_PTR_NULL(strstr(text, "\"kv_syncs\":0,"));
+	CU_ASSERT_PTR_NULL(strstr(text, "\"kv_bytes\":0,"));
 	CU_ASSERT_EQUAL(admin("nonsense", text, sizeof(text)), EINVAL);
 	CU_ASSERT_EQUAL(admin("fault oss.alloc=error(ENOSPC):1", text, sizeof(text)), 0);
 	CU_ASSERT_EQUAL(write_call(&c, 5, 0, buf, 4096), ENOSPC);
