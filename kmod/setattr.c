@@ -18,7 +18,10 @@ static u32 weft_setattr_fill(struct mnt_idmap *idmap, struct inode *inode,
 {
 	u32 valid = 0;
 
-	if (attr->ia_valid & ATTR_MODE) {
+	/* A write or truncate takes suid and sgid away, whoever may write: that is not a chmod. */
+	if ((attr->ia_valid & ATTR_FORCE) && (attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))) {
+		valid |= WEFT_SET_KILL_PRIV;
+	} else if (attr->ia_valid & ATTR_MODE) {
 		valid |= WEFT_SET_MODE;
 		req->mode = cpu_to_le32(attr->ia_mode);
 	}

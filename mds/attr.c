@@ -130,7 +130,7 @@ static void setattr_apply(struct mds_op *op, struct mds_inode *i, u32 valid)
 	else if ((valid & (WEFT_SET_UID | WEFT_SET_GID)) && !mds_is_dir(i->mode))
 		i->mode = mds_kill_priv(i->mode);
 	if (valid & WEFT_SET_KILL_PRIV)
-		i->mode = mds_kill_priv(i->mode);
+		i->mode = mds_strip_sgid(&op->creds, mds_kill_priv(i->mode), i->gid);
 	if (valid & WEFT_SET_SIZE) {
 		i->mtime = op->now;
 		i->data_version++;

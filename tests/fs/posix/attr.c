@@ -240,6 +240,23 @@ static void write_clears_setid(void)
 	EQ(lst("f").st_mode, S_IFREG | 0777);
 }
 
+/* The right to write is enough for it, on any way that a write takes. */
+static void write_by_other_clears_setid(void)
+{
+	int fd;
+
+	mkfile("f", 0600, "12345");
+	OK(chmod("f", 06777));
+	mkfile("g", 0600, "12345");
+	OK(chmod("g", 06777));
+	be(ALICE, STAFF);
+	fd = (int)OK(open("f", O_WRONLY));
+	EQ(pwrite(fd, "x", 1, 100000), 1);
+	EQ(lst("f").st_mode, S_IFREG | 0777);
+	OK(truncate("g", 1));
+	EQ(lst("g").st_mode, S_IFREG | 0777);
+}
+
 static void write_by_root_keeps_setid(void)
 {
 	int fd;
@@ -375,6 +392,7 @@ const struct posix_case attr_cases[] = {
 	CASE(chmod_setgid_of_foreign_group), CASE(chown_root), CASE(chown_errors),
 	CASE(chown_symlink), CASE(chown_clears_setid), CASE(chown_by_owner_clears_setid),
 	CASE(write_clears_setid), CASE(write_by_root_keeps_setid), CASE(utimens_sets_nanoseconds),
+	CASE(write_by_other_clears_setid),
 	CASE(utimens_now_and_omit), CASE(utimens_symlink), CASE(utimens_range),
 	CASE(utimens_errors),
 	{ 0 },
