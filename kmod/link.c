@@ -267,6 +267,8 @@ static void link_requeue(struct weft_link *link)
 			weft_rpc_end(rpc, link->error ?: -ECONNRESET);
 		} else if (rpc->detached && !(rpc->flags & WEFT_RPC_F_SLOT)) {
 			weft_rpc_end(rpc, -EINTR);
+		} else if (rpc->forgotten) {
+			weft_slots_unknown(rpc);
 		} else {
 			rpc->ambiguous = true;
 			rpc->replays++;

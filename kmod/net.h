@@ -222,6 +222,7 @@ void weft_route_retry(struct work_struct *work);
 void weft_slots_init(struct weft_slots *s, u32 count);
 bool weft_slots_take(struct weft_slots *s, struct weft_rpc *rpc);
 void weft_slots_release(struct weft_rpc *rpc);
+void weft_slots_unknown(struct weft_rpc *rpc);
 void weft_slots_forgotten(struct weft_fs *fs, struct weft_slots *s);
 
 /* link.c */

@@ -222,6 +222,8 @@ static void route_bad_session(struct weft_rpc *rpc)
 		weft_session_lost(s);
 	if (rpc->flags & WEFT_RPC_F_SESSION)
 		weft_rpc_end(rpc, -EBADR);
+	else if (rpc->forgotten && rpc->ambiguous) /* refused now, but before? */
+		weft_slots_unknown(rpc);
 	else
 		weft_route(rpc);
 }

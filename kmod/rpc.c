@@ -382,6 +382,7 @@ void weft_rpc_fill(struct weft_rpc *rpc, struct weft_link *link)
 
 	rpc->place = WEFT_RPC_SENT;
 	rpc->sent_all = false;
+	rpc->forgotten = false;
 	rpc->link = link;
 	rpc->generation = rpc->session ? rpc->session->generation : 0;
 	if (!rpc->sent_at)

@@ -102,6 +102,7 @@ struct weft_rpc {
 	enum weft_rpc_place place;
 	bool detached;	/* its caller was killed: it only ends properly */
 	bool ambiguous; /* was sent and lost: may have been carried out */
+	bool forgotten; /* sent into a session that its server has no record of any more */
 	bool sent_all;	/* set by the transport: all of it is with the network stack */
 	u8 crc_tries;
 	u32 replays;

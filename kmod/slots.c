@@ -73,23 +73,37 @@ void weft_slots_release(struct weft_rpc *rpc)
 }
 
 /**
+ * weft_slots_unknown() - end a request of which nobody knows whether it was carried out
+ * @rpc: the request, in no list
+ */
+void weft_slots_unknown(struct weft_rpc *rpc)
+{
+	pr_warn_ratelimited("weft: session lost at group %u: outcome of %s is not known\n",
+			    rpc->group, rpc->op->name);
+	weft_rpc_end(rpc, -EIO);
+}
+
+/**
  * weft_slots_forgotten() - the server has no record of the session any more
  * @fs: the cluster
  * @s: the session's slots
  *
  * Slots keep their requests and their numbers go on: any number is new to the server, and a request
- * that is still on its way there does not meet a later one of the same number.
+ * that is still on its way there does not meet a later one of the same number. One that is with a
+ * connection may be answered yet; if that breaks it must not be repeated in the new session.
  */
 void weft_slots_forgotten(struct weft_fs *fs, struct weft_slots *s)
 {
 	struct weft_rpc *rpc, *tmp;
 
 	list_for_each_entry_safe(rpc, tmp, &fs->all, all_node) {
-		if (rpc->slots != s || !rpc->ambiguous || rpc->place == WEFT_RPC_SENT)
+		if (rpc->slots != s)
 			continue;
-		pr_warn_ratelimited("weft: session lost at group %u: outcome of %s is not known\n",
-				    rpc->group, rpc->op->name);
-		weft_route_leave(rpc);
-		weft_rpc_end(rpc, -EIO);
+		if (rpc->place == WEFT_RPC_SENT) {
+			rpc->forgotten = true;
+		} else if (rpc->ambiguous) {
+			weft_route_leave(rpc);
+			weft_slots_unknown(rpc);
+		}
 	}
 }
