@@ -74,6 +74,7 @@ static void weft_dio_invalidate(struct weft_dio *dio)
 static void weft_dio_complete(struct weft_dio *dio)
 {
 	struct inode *inode = dio->inode;
+	struct weft_sb *wsb = weft_isb(inode);
 	struct kiocb *iocb = dio->iocb;
 	ssize_t ret = dio->error ?: dio->bytes;
 
@@ -86,6 +87,10 @@ static void weft_dio_complete(struct weft_dio *dio)
 		weft_write_ended(inode, dio->error ? 0 : dio->pos + dio->bytes, 0, 0, false);
 	}
 	inode_dio_end(inode);
+	/* The inode of a caller that was killed may go away from here on. */
+	wake_up_var(&inode->i_dio_count);
+	if (!dio->write && atomic_dec_and_test(&wsb->reads))
+		wake_up_var(&wsb->async);
 	if (iocb)
 		iocb->ki_complete(iocb, ret);
 	complete(&dio->ended);
@@ -225,6 +230,8 @@ static ssize_t weft_dio_run(struct weft_dio *dio, struct kiocb *iocb, struct iov
 	inode_dio_begin(dio->inode);
 	if (dio->write)
 		weft_write_started(dio->inode);
+	else
+		atomic_inc(&weft_isb(dio->inode)->reads);
 	while (count) {
 		ret = weft_dio_piece(dio, iter, count);
 		if (ret < 0)
@@ -249,6 +256,18 @@ static ssize_t weft_dio_run(struct weft_dio *dio, struct kiocb *iocb, struct iov
 }
 
 /**
+ * weft_direct_wait() - wait, killable, until no direct read or write is in flight
+ * @inode: the file, i_rwsem held
+ *
+ * Return: 0 or -EINTR.
+ */
+int weft_direct_wait(struct inode *inode)
+{
+	return wait_var_event_killable(&inode->i_dio_count, !atomic_read(&inode->i_dio_count)) ?
+		       -EINTR : 0;
+}
+
+/**
  * weft_direct_read() - read around the page cache
  * @iocb: position
  * @to: where to
@@ -266,8 +285,7 @@ ssize_t weft_direct_read(struct kiocb *iocb, struct iov_iter *to)
 	if (iocb->ki_pos >= size || !iov_iter_count(to))
 		return 0;
 	count = min_t(loff_t, iov_iter_count(to), size - iocb->ki_pos);
-	ret = filemap_write_and_wait_range(inode->i_mapping, iocb->ki_pos,
-					   iocb->ki_pos + count - 1);
+	ret = weft_write_range(inode, iocb->ki_pos, iocb->ki_pos + count - 1);
 	if (ret)
 		return ret;
 	file_accessed(iocb->ki_filp);
@@ -292,7 +310,7 @@ ssize_t weft_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	struct weft_dio *dio;
 	ssize_t ret;
 
-	ret = filemap_write_and_wait_range(inode->i_mapping, pos, pos + count - 1);
+	ret = weft_write_range(inode, pos, pos + count - 1);
 	if (ret)
 		return ret;
 	ret = invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,

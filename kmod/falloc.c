@@ -44,14 +44,14 @@ static int weft_chunks_zero(struct inode *inode, int mode, loff_t pos, loff_t le
 	struct address_space *mapping = inode->i_mapping;
 	int ret;
 
-	ret = filemap_write_and_wait_range(mapping, pos, pos + len - 1);
+	ret = weft_write_range(inode, pos, pos + len - 1);
 	if (ret)
 		return ret;
 	filemap_invalidate_lock(mapping);
 	/* Whole pages and the parts at both ends: all of it is on the servers. */
 	unmap_mapping_range(mapping, round_down(pos, PAGE_SIZE),
 			    round_up(pos + len, PAGE_SIZE) - round_down(pos, PAGE_SIZE), 0);
-	ret = filemap_write_and_wait_range(mapping, pos, pos + len - 1);
+	ret = weft_write_range(inode, pos, pos + len - 1);
 	if (!ret)
 		ret = invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
 						    (pos + len - 1) >> PAGE_SHIFT);
@@ -103,9 +103,10 @@ static int weft_do_fallocate(struct file *file, int mode, loff_t pos, loff_t len
 	if (!ret && weft_is_inline(wi) && !(mode & FALLOC_FL_PUNCH_HOLE) &&
 	    pos + len > le32_to_cpu(wi->layout.inline_max))
 		ret = weft_spill(inode);
+	if (!ret)
+		ret = weft_direct_wait(inode);
 	if (ret)
 		return ret;
-	inode_dio_wait(inode);
 	if (!weft_is_inline(wi))
 		return weft_chunks_fallocate(inode, mode, pos, len, grows);
 	if (zero)

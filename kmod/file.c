@@ -30,7 +30,9 @@ int weft_data_revalidate(struct inode *inode)
 	if (!test_bit(WEFT_I_DATA_STALE, &wi->flags))
 		return 0;
 	if (inode->i_mapping->nrpages) {
-		ret = filemap_write_and_wait(inode->i_mapping);
+		ret = weft_write_range(inode, 0, LLONG_MAX);
+		if (ret == -EINTR)
+			return ret;
 		invalidate_inode_pages2(inode->i_mapping);
 	}
 	/* Only now: whoever comes meanwhile must not take the old pages for the new content. */
@@ -88,7 +90,7 @@ static ssize_t weft_write_through(struct inode *inode, loff_t end, ssize_t writt
 	int ret;
 
 	clear_bit(WEFT_I_SYNC, &wi->flags);
-	ret = filemap_write_and_wait_range(inode->i_mapping, end - written, end - 1);
+	ret = weft_write_range(inode, end - written, end - 1);
 	if (ret)
 		set_bit(WEFT_I_SYNC, &wi->flags);
 	return ret ?: written;
@@ -130,14 +132,21 @@ static vm_fault_t weft_page_mkwrite(struct vm_fault *vmf)
 	sb_start_pagefault(inode->i_sb);
 	file_update_time(vmf->vma->vm_file);
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	folio_lock(folio);
+	if (folio_lock_killable(folio)) {
+		ret = VM_FAULT_SIGBUS;
+		goto out;
+	}
 	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {
 		folio_unlock(folio);
 		ret = VM_FAULT_NOPAGE;
+	} else if ((inode->i_sb->s_iflags & SB_I_STABLE_WRITES) &&
+		   folio_wait_writeback_killable(folio)) {
+		folio_unlock(folio);
+		ret = VM_FAULT_SIGBUS;
 	} else {
 		folio_mark_dirty(folio);
-		folio_wait_stable(folio);
 	}
+out:
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	sb_end_pagefault(inode->i_sb);
 	return ret;

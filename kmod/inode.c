@@ -79,6 +79,7 @@ void weft_evict_inode(struct inode *inode)
 	u64 open_id;
 
 	truncate_inode_pages_final(&inode->i_data);
+	inode_dio_wait(inode); /* of callers that were killed */
 	wait_var_event(&wi->inflight, !READ_ONCE(wi->inflight));
 	/* The last chance: the COMMIT that should have told it may have failed. */
 	if (S_ISREG(inode->i_mode) && inode->i_nlink)

@@ -24,6 +24,7 @@
 #include <linux/fs_parser.h>
 #include <linux/mempool.h>
 #include <linux/pagemap.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 #include <linux/writeback.h>
@@ -44,7 +45,8 @@
  * @lease_gen: counts leases that came or went
  * @next_open_id: source of registration numbers
  * @async: requests and data in flight that sync and unmount wait for
- * @flush_lock: held while a lost lease is being answered; protects @dying
+ * @reads: direct reads in flight, which unmount waits for as well, by the variable @async
+ * @flush_lock: held shared while dirty data of a lost lease is written; protects @dying
  * @dying: unmount has begun: inodes must not be grabbed any more
  * @open_lock: protects the lists and counts below
  * @open_inodes: regular files that are open here (weft_inode.open_link)
@@ -59,7 +61,8 @@ struct weft_sb {
 	atomic64_t lease_gen;
 	atomic64_t next_open_id;
 	atomic_t async;
-	struct mutex flush_lock;
+	atomic_t reads;
+	struct rw_semaphore flush_lock;
 	bool dying;
 	spinlock_t open_lock;
 	struct list_head open_inodes;
@@ -204,6 +207,7 @@ void weft_async_put(struct weft_sb *wsb);
 
 extern const struct weft_fs_ops weft_lease_ops;
 u64 weft_stamp(struct weft_sb *wsb, u64 ino);
+int weft_flush_group(struct weft_sb *wsb, u32 group);
 
 /* inode.c */
 
@@ -412,6 +416,8 @@ void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error, boo
 void weft_writeback_error(struct inode *inode, int error);
 int weft_wait_writes(struct inode *inode);
 bool weft_needs_flush(struct inode *inode);
+int weft_wait_folios(struct inode *inode, loff_t start, loff_t end);
+int weft_write_range(struct inode *inode, loff_t start, loff_t end);
 int weft_flush_inode(struct inode *inode);
 
 /* commit.c */
@@ -430,6 +436,7 @@ int weft_spill(struct inode *inode);
 
 ssize_t weft_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t weft_direct_write(struct kiocb *iocb, struct iov_iter *from);
+int weft_direct_wait(struct inode *inode);
 
 /* falloc.c */
 

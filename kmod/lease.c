@@ -30,7 +30,7 @@ u64 weft_stamp(struct weft_sb *wsb, u64 ino)
 	return weft_fs_lease(wsb->fs, ino) == WEFT_LEASE_SOLE ? gen : 0;
 }
 
-/* The next inode of the group behind @prev, whose reference is dropped. */
+/* The next inode of the group (0: of any) behind @prev, whose reference is dropped. */
 static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u32 group)
 {
 	struct super_block *sb = wsb->sb;
@@ -40,7 +40,8 @@ static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u3
 	inode = prev ? list_next_entry(prev, i_sb_list) :
 		       list_first_entry(&sb->s_inodes, struct inode, i_sb_list);
 	list_for_each_entry_from(inode, &sb->s_inodes, i_sb_list) {
-		if (!S_ISREG(inode->i_mode) || weft_fs_group(wsb->fs, inode->i_ino) != group)
+		if (!S_ISREG(inode->i_mode) ||
+		    (group && weft_fs_group(wsb->fs, inode->i_ino) != group))
 			continue;
 		if (!weft_needs_flush(inode))
 			continue;
@@ -53,15 +54,29 @@ static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u3
 	return found;
 }
 
-static void weft_flush_group(struct weft_sb *wsb, u32 group)
+/**
+ * weft_flush_group() - make all files of a group durable
+ * @wsb: the mount
+ * @group: metadata group, 0: all of them
+ *
+ * Errors are kept for fsync and close of each file.
+ *
+ * Return: 0, or -EINTR if the caller was killed.
+ */
+int weft_flush_group(struct weft_sb *wsb, u32 group)
 {
 	struct inode *inode = NULL;
 
-	/* The other client waits: everything is on its way before anything is waited for. */
+	/* Somebody waits: everything is on its way before anything is waited for. */
 	while ((inode = weft_next_inode(wsb, inode, group)))
 		filemap_flush(inode->i_mapping);
-	while ((inode = weft_next_inode(wsb, inode, group)))
-		weft_flush_inode(inode);
+	while ((inode = weft_next_inode(wsb, inode, group))) {
+		if (weft_flush_inode(inode) == -EINTR && fatal_signal_pending(current)) {
+			iput(inode);
+			return -EINTR;
+		}
+	}
+	return 0;
 }
 
 static void weft_lease_lost(void *priv, u32 group, struct weft_reclaim *r)
@@ -77,10 +92,10 @@ static void weft_lease_flush(void *priv, u32 group)
 {
 	struct weft_sb *wsb = priv;
 
-	mutex_lock(&wsb->flush_lock);
+	down_read(&wsb->flush_lock);
 	if (!wsb->dying)
 		weft_flush_group(wsb, group);
-	mutex_unlock(&wsb->flush_lock);
+	up_read(&wsb->flush_lock);
 }
 
 static void weft_lease_granted(void *priv, u32 group)

@@ -103,7 +103,7 @@ static loff_t weft_seek_sparse(struct file *file, loff_t pos, int whence)
 		return whence == SEEK_DATA ? pos : size;
 	if (layout.chunk_shift < WEFT_CHUNK_SHIFT_MIN || layout.chunk_shift > WEFT_CHUNK_SHIFT_MAX)
 		return -EIO;
-	ret = filemap_write_and_wait(inode->i_mapping);
+	ret = weft_write_range(inode, 0, LLONG_MAX);
 	if (ret)
 		return ret;
 	if (whence == SEEK_HOLE) {

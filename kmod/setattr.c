@@ -148,11 +148,16 @@ static int weft_setattr_size(struct mnt_idmap *idmap, struct inode *inode, struc
 	if (ret)
 		return ret;
 
-	inode_dio_wait(inode);
-	ret = weft_commit_behind(inode, attr->ia_size);
+	ret = weft_direct_wait(inode);
+	if (!ret)
+		ret = weft_commit_behind(inode, attr->ia_size);
 	if (ret)
 		return ret;
 	filemap_invalidate_lock(inode->i_mapping);
+	/* Cutting waits as well, but could not be killed. */
+	ret = weft_wait_folios(inode, attr->ia_size, LLONG_MAX);
+	if (ret)
+		goto out_unlock;
 	set_bit(WEFT_I_RESIZING, &wi->flags);
 	weft_cut_pages(inode, attr->ia_size);
 	/* A COMMIT with the larger old size must not arrive behind the cut. */
@@ -162,9 +167,10 @@ static int weft_setattr_size(struct mnt_idmap *idmap, struct inode *inode, struc
 	if (!ret && attr->ia_size != i_size_read(inode))
 		truncate_setsize(inode, attr->ia_size);
 	clear_bit(WEFT_I_RESIZING, &wi->flags);
-	filemap_invalidate_unlock(inode->i_mapping);
 	if (ret)
 		WRITE_ONCE(wi->stamp, 0);
+out_unlock:
+	filemap_invalidate_unlock(inode->i_mapping);
 	return ret;
 }
 

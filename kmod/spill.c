@@ -136,7 +136,7 @@ static int weft_spill_write(struct inode *inode, u64 size, struct weft_spill *sp
 	if (ret)
 		return ret;
 	if (sp->n)
-		ret = filemap_write_and_wait_range(inode->i_mapping, 0, size - 1);
+		ret = weft_write_range(inode, 0, size - 1);
 	if (!ret)
 		ret = weft_wait_writes(inode);
 	if (!ret)
@@ -166,6 +166,9 @@ static int weft_spill_move(struct inode *inode, u64 size)
 		ret = weft_wait_writes(inode);
 	if (!ret)
 		ret = weft_spill_send(inode, WEFT_WRITE_SPILL_BEGIN, 0);
+	/* Dropping pages waits for writeback as well, but could not be killed. */
+	if (!ret)
+		ret = weft_wait_folios(inode, 0, LLONG_MAX);
 	if (ret)
 		goto out_free;
 	/* Another client may have just written inline; if one does from now on, DONE is refused. */

@@ -6,7 +6,8 @@
  * management (the sentence of what went wrong goes to the fs_context's log), then looks up the
  * root directory, or the directory that the source names. Unmounting writes everything back,
  * waits for what was sent without waiting, takes back registrations, and closes the sessions;
- * umount -f first makes every outstanding request fail, so that nothing of this can hang.
+ * umount -f first makes every outstanding request fail, so that nothing of this can hang. So does
+ * killing an umount that waits for a server: by then umount -f does not find the mount any more.
  *
  * wsb->async counts what sync and unmount wait for; it is only ever waited for to become 0.
  */
@@ -98,7 +99,7 @@ static struct weft_sb *weft_sb_alloc(struct weft_mount_opts *opts)
 		return NULL;
 	atomic64_set(&wsb->lease_gen, 1);
 	atomic64_set(&wsb->next_open_id, 1);
-	mutex_init(&wsb->flush_lock);
+	init_rwsem(&wsb->flush_lock);
 	spin_lock_init(&wsb->open_lock);
 	INIT_LIST_HEAD(&wsb->open_inodes);
 	INIT_LIST_HEAD(&wsb->closes);
@@ -208,22 +209,57 @@ int weft_get_tree(struct fs_context *fc)
 	return 0;
 }
 
+static bool weft_sb_idle(const struct weft_sb *wsb)
+{
+	return !atomic_read(&wsb->async) && !atomic_read(&wsb->reads);
+}
+
+/* Wait for what nobody waits for. Who kills the umount gives the mount up. */
+static void weft_umount_wait(struct weft_sb *wsb)
+{
+	if (wait_var_event_killable(&wsb->async, weft_sb_idle(wsb))) {
+		weft_fs_abort(wsb->fs);
+		wait_var_event(&wsb->async, weft_sb_idle(wsb));
+	}
+}
+
+/*
+ * Everything is written and told here, where it can be killed: what follows (the VFS's own
+ * sync, evicting inodes) cannot, and then finds nothing to wait for.
+ */
+static void weft_umount_sync(struct weft_sb *wsb)
+{
+	if (weft_flush_group(wsb, 0))
+		weft_fs_abort(wsb->fs);
+	sync_filesystem(wsb->sb);
+	weft_umount_wait(wsb);
+}
+
+/* From here on nobody writes inodes back for a lease. */
+static void weft_umount_dying(struct weft_sb *wsb)
+{
+	/* It is held by those only who wait for requests: there is a cluster then. */
+	if (down_write_killable(&wsb->flush_lock)) {
+		weft_fs_abort(wsb->fs);
+		down_write(&wsb->flush_lock);
+	}
+	wsb->dying = true;
+	up_write(&wsb->flush_lock);
+}
+
 static void weft_kill_sb(struct super_block *sb)
 {
 	struct weft_sb *wsb = WEFT_SB(sb);
 
-	if (wsb->fs && sb->s_root) {
-		sync_filesystem(sb);
-		wait_var_event(&wsb->async, !atomic_read(&wsb->async));
-	}
-	mutex_lock(&wsb->flush_lock);
-	wsb->dying = true;
-	mutex_unlock(&wsb->flush_lock);
+	if (wsb->fs && sb->s_root)
+		weft_umount_sync(wsb);
+	weft_umount_dying(wsb);
 	kill_anon_super(sb);
 	cancel_delayed_work_sync(&wsb->close_work);
-	if (wsb->fs)
+	if (wsb->fs) {
 		weft_close_flush(wsb);
-	wait_var_event(&wsb->async, !atomic_read(&wsb->async));
+		weft_umount_wait(wsb);
+	}
 	synchronize_rcu(); /* path walks without references look at the lease */
 	weft_sb_free(wsb);
 }

@@ -63,6 +63,21 @@ static bool weft_write_keeps(struct inode *inode, struct folio *folio, loff_t po
 	return pos > start || pos + len < min_t(loff_t, size, start + folio_size(folio));
 }
 
+/* What the lookup of a folio waits for without being killable is waited for before. */
+static int weft_write_wait(struct inode *inode, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(inode->i_mapping, index);
+	int ret;
+
+	if (IS_ERR_OR_NULL(folio))
+		return 0;
+	ret = folio_wait_locked_killable(folio);
+	if (!ret && (inode->i_sb->s_iflags & SB_I_STABLE_WRITES))
+		ret = folio_wait_writeback_killable(folio);
+	folio_put(folio);
+	return ret;
+}
+
 /* The locked folio for a write within one page; -EAGAIN: begin again. */
 static struct folio *weft_write_folio(struct inode *inode, loff_t pos, size_t len)
 {
@@ -71,6 +86,9 @@ static struct folio *weft_write_folio(struct inode *inode, loff_t pos, size_t le
 	size_t off;
 	int ret;
 
+	ret = weft_write_wait(inode, pos >> PAGE_SHIFT);
+	if (ret)
+		return ERR_PTR(ret);
 	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
 				    FGP_LOCK | FGP_WRITE | FGP_CREAT | FGP_STABLE,
 				    mapping_gfp_mask(mapping) & ~__GFP_FS);

@@ -12,6 +12,10 @@
  * not inline any more (another client moved it to chunks), the folios stay dirty until the new
  * layout is known.
  *
+ * Waits are killable: nothing waits for the network with a folio locked, and who needs folios to be
+ * written waits for them by weft_wait_folios() before the page cache's functions, which cannot be
+ * killed, find nothing left to wait for.
+ *
  * Protection: folio locks and the writeback flag; wi->inflight under wi->lock. The folios under
  * writeback keep the inode in memory, then @inflight does, then WEFT_I_COMMITTING.
  */
@@ -28,6 +32,9 @@ struct weft_wb {
 	struct weft_io *io; /* being collected */
 	u32 chunk;	    /* bytes, 0: inline */
 };
+
+/* Why a folio that was found dirty is left out. */
+#define WEFT_WB_SKIP 1
 
 /* weft_write_started() - count a write in flight */
 void weft_write_started(struct inode *inode)
@@ -176,7 +183,6 @@ static void weft_wb_submit(struct weft_wb *wb)
 	loff_t size = i_size_read(inode);
 
 	wb->io = NULL;
-	wait_var_event(&wi->inflight, READ_ONCE(wi->inflight) < WEFT_INFLIGHT_MAX);
 	io->len = io->pos < size ? min_t(loff_t, io->span, size - io->pos) : 0;
 	io->done = weft_wb_done;
 	iov_iter_xarray(&io->iter, ITER_SOURCE, &inode->i_mapping->i_pages, io->pos, io->len);
@@ -189,76 +195,102 @@ static void weft_wb_submit(struct weft_wb *wb)
 		weft_wb_done(io);
 }
 
+/* Does the piece that is being collected end before this folio? */
+static bool weft_wb_breaks(const struct weft_wb *wb, struct folio *folio)
+{
+	loff_t pos = folio_pos(folio);
+	const struct weft_io *io = wb->io;
+
+	return io->pos + io->span != pos || io->span >= WEFT_IO_MAX ||
+	       (wb->chunk && !(pos & (wb->chunk - 1)));
+}
+
 /* Add a locked folio whose dirty flag has been cleared. */
 static void weft_wb_add(struct weft_wb *wb, struct folio *folio)
 {
-	loff_t pos = folio_pos(folio);
-	struct weft_io *io = wb->io;
-
-	if (io && (io->pos + io->span != pos || io->span >= WEFT_IO_MAX ||
-		   (wb->chunk && !(pos & (wb->chunk - 1)))))
-		weft_wb_submit(wb);
 	if (!wb->io)
-		wb->io = weft_io_alloc(wb->inode, wb->chunk ? WEFT_OP_OBJ_WRITE :
-							      WEFT_OP_WRITE_INLINE, pos, GFP_NOFS);
+		wb->io = weft_io_alloc(wb->inode,
+				       wb->chunk ? WEFT_OP_OBJ_WRITE : WEFT_OP_WRITE_INLINE,
+				       folio_pos(folio), GFP_NOFS);
 	wb->io->span += folio_size(folio);
 	folio_start_writeback(folio);
 }
 
 /* --- writepages */
 
-/* Take one folio found dirty. It may not be ours, or not dirty, any more. */
-static void weft_wb_folio(struct weft_wb *wb, struct folio *folio)
+/*
+ * Lock a folio; if it is dirty, when it is not under writeback. Whether it is dirty is only seen
+ * with the lock: another round may be just taking it. Whoever is waited for here may be waiting for
+ * the piece that is being collected, so that is sent before. Return: 0, WEFT_WB_SKIP, or -EINTR.
+ */
+static int weft_wb_lock(struct weft_wb *wb, struct folio *folio)
 {
-	bool sync = wb->wbc->sync_mode == WB_SYNC_ALL;
-
-	/* Whoever is waited for here may be waiting for the piece that is being collected. */
-	if (wb->io && folio_test_writeback(folio))
-		weft_wb_submit(wb);
-	if (!folio_trylock(folio)) {
+	for (;;) {
+		if (!folio_trylock(folio)) {
+			if (wb->io)
+				weft_wb_submit(wb);
+			if (folio_lock_killable(folio))
+				return -EINTR;
+		}
+		if (!folio_test_writeback(folio) || !folio_test_dirty(folio))
+			return 0;
+		folio_unlock(folio);
+		if (wb->wbc->sync_mode != WB_SYNC_ALL)
+			return WEFT_WB_SKIP;
 		if (wb->io)
 			weft_wb_submit(wb);
-		folio_lock(folio);
+		if (folio_wait_writeback_killable(folio))
+			return -EINTR;
 	}
-	if (folio->mapping != wb->inode->i_mapping || !folio_test_dirty(folio))
-		goto out_unlock;
-	if (folio_test_writeback(folio)) {
-		if (!sync)
-			goto out_unlock;
-		if (wb->io)
-			weft_wb_submit(wb);
-		folio_wait_writeback(folio);
-	}
-	if (!folio_clear_dirty_for_io(folio))
-		goto out_unlock;
-	if (folio_pos(folio) < i_size_read(wb->inode))
-		weft_wb_add(wb, folio);
-	wb->wbc->nr_to_write -= folio_nr_pages(folio);
-out_unlock:
-	folio_unlock(folio);
 }
 
-static void weft_wb_range(struct weft_wb *wb, pgoff_t start, pgoff_t end)
+/* Take one folio found dirty. It may not be ours, or not dirty, any more. */
+static int weft_wb_folio(struct weft_wb *wb, struct folio *folio)
+{
+	struct weft_inode *wi = WEFT_I(wb->inode);
+	int ret;
+
+	if (wb->io && weft_wb_breaks(wb, folio))
+		weft_wb_submit(wb);
+	if (!wb->io && wait_var_event_killable(&wi->inflight,
+					       READ_ONCE(wi->inflight) < WEFT_INFLIGHT_MAX))
+		return -EINTR;
+	ret = weft_wb_lock(wb, folio);
+	if (ret)
+		return ret == WEFT_WB_SKIP ? 0 : ret;
+	if (folio->mapping == wb->inode->i_mapping && folio_clear_dirty_for_io(folio)) {
+		if (folio_pos(folio) < i_size_read(wb->inode))
+			weft_wb_add(wb, folio);
+		wb->wbc->nr_to_write -= folio_nr_pages(folio);
+	}
+	folio_unlock(folio);
+	return 0;
+}
+
+static int weft_wb_range(struct weft_wb *wb, pgoff_t start, pgoff_t end)
 {
 	struct writeback_control *wbc = wb->wbc;
 	struct address_space *mapping = wb->inode->i_mapping;
 	xa_mark_t tag = PAGECACHE_TAG_DIRTY;
 	struct folio_batch batch;
 	unsigned int i, n;
+	int ret = 0;
 
 	if (wbc->sync_mode == WB_SYNC_ALL || wbc->tagged_writepages) {
 		tag = PAGECACHE_TAG_TOWRITE;
 		tag_pages_for_writeback(mapping, start, end);
 	}
 	folio_batch_init(&batch);
-	while (start <= end && (n = filemap_get_folios_tag(mapping, &start, end, tag, &batch))) {
-		for (i = 0; i < n; i++)
-			weft_wb_folio(wb, batch.folios[i]);
+	while (!ret && start <= end &&
+	       (n = filemap_get_folios_tag(mapping, &start, end, tag, &batch))) {
+		for (i = 0; !ret && i < n; i++)
+			ret = weft_wb_folio(wb, batch.folios[i]);
 		folio_batch_release(&batch);
 		if (wbc->sync_mode == WB_SYNC_NONE && wbc->nr_to_write <= 0)
 			break;
 		cond_resched();
 	}
+	return ret;
 }
 
 int weft_writepages(struct address_space *mapping, struct writeback_control *wbc)
@@ -267,6 +299,7 @@ int weft_writepages(struct address_space *mapping, struct writeback_control *wbc
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_wb wb = { .inode = inode, .wbc = wbc };
 	pgoff_t start = 0, end = -1;
+	int ret;
 
 	if (test_bit(WEFT_I_LAYOUT_OLD, &wi->flags))
 		return 0; /* stays dirty, see weft_flush_inode() */
@@ -277,10 +310,60 @@ int weft_writepages(struct address_space *mapping, struct writeback_control *wbc
 		start = wbc->range_start >> PAGE_SHIFT;
 		end = wbc->range_end >> PAGE_SHIFT;
 	}
-	weft_wb_range(&wb, start, end);
+	ret = weft_wb_range(&wb, start, end);
 	if (wb.io)
 		weft_wb_submit(&wb);
-	return 0;
+	return ret;
+}
+
+/* --- ranges */
+
+/**
+ * weft_wait_folios() - wait, killable, for folios under writeback
+ * @inode: the file
+ * @start: first byte
+ * @end: last byte
+ *
+ * Return: 0 or -EINTR.
+ */
+int weft_wait_folios(struct inode *inode, loff_t start, loff_t end)
+{
+	pgoff_t index = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
+	struct folio_batch batch;
+	unsigned int i, n;
+	int ret = 0;
+
+	folio_batch_init(&batch);
+	while (!ret && index <= last &&
+	       (n = filemap_get_folios_tag(inode->i_mapping, &index, last,
+					   PAGECACHE_TAG_WRITEBACK, &batch))) {
+		for (i = 0; !ret && i < n; i++)
+			ret = folio_wait_writeback_killable(batch.folios[i]);
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return ret;
+}
+
+/**
+ * weft_write_range() - write dirty pages and wait, killable, until data servers have them
+ * @inode: the file
+ * @start: first byte
+ * @end: last byte
+ *
+ * Return: 0, -EINTR, or an error of writeback that was not reported yet.
+ */
+int weft_write_range(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int ret = 0;
+
+	if (mapping->nrpages) {
+		ret = filemap_fdatawrite_range(mapping, start, end);
+		if (!ret)
+			ret = weft_wait_folios(inode, start, end);
+	}
+	return ret ?: filemap_check_errors(mapping);
 }
 
 /* --- the whole inode */
@@ -317,12 +400,16 @@ int weft_flush_inode(struct inode *inode)
 	if (!weft_needs_flush(inode))
 		return 0;
 	do {
-		/* Waiting for folios cannot be killed, so wait for their requests before. */
+		/* Also for a layout that is being asked for: until it is known nothing is sent. */
 		ret = weft_wait_writes(inode);
-		if (ret)
+		if (!ret)
+			ret = filemap_fdatawrite(inode->i_mapping);
+		if (ret == -EINTR)
 			return ret;
-		filemap_fdatawrite(inode->i_mapping);
-		ret = weft_wait_writes(inode);
+		/* Another round may have taken folios that it has not sent yet. */
+		ret = weft_wait_folios(inode, 0, LLONG_MAX);
+		if (!ret)
+			ret = weft_wait_writes(inode);
 		/* Still dirty: the layout had changed, or somebody goes on writing. */
 	} while (!ret && mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) && ++tries < 3);
 	return ret ?: weft_commit_wait(inode);
