@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What waits for a server that is gone can be killed: fsync, truncate, O_DIRECT, fallocate, umount.
+. "$WEFT_TOP/tests/vm/lib.sh"
+# killed WHAT COMMAND...: it waits for a dead server, and SIGKILL ends it within 10 s
+killed() {
+	local pid try
+	"$@" >/dev/null 2>&1 &
+	pid=$!
+	sleep 2
+	kill -0 $pid || { echo "did not wait"; return 1; }
+	kill -KILL $pid
+	for try in $(seq 100); do
+		kill -0 $pid 2>/dev/null || { wait $pid; return 0; }
+		[ "$(awk '{print $3}' /proc/$pid/stat 2>/dev/null)" = Z ] && { wait $pid; return 0; }
+		sleep 0.1
+	done
+	cat /proc/$pid/stack
+	return 1
+}
+gone() {
+	local try
+	for try in $(seq 100); do
+		rmmod weft 2>/dev/null && return 0
+		sleep 0.1
+	done
+	return 1
+}
+require "cluster starts" weft_up 1 1
+require "mount" weft_mount
+check "a file" dd if=/dev/urandom of=$MNT/f bs=1M count=40 conv=fsync status=none
+check "another" dd if=/dev/urandom of=$MNT/g bs=1M count=40 conv=fsync status=none
+weft_kill $(weft_daemons | grep oss)
+check "dirty pages" dd if=/dev/zero of=$MNT/f bs=1M count=20 conv=notrunc status=none
+check "killed: direct write over them" killed dd if=/dev/zero of=$MNT/f bs=1M count=4 oflag=direct conv=notrunc
+check "killed: direct read" killed dd if=$MNT/f of=/dev/null bs=1M count=4 iflag=direct
+check "killed: truncate" killed truncate -s 1000 $MNT/f
+check "killed: punch" killed fallocate -p -o 0 -l 10000000 $MNT/f
+check "killed: fsync" killed sync $MNT/f
+check "killed: direct read of g" killed dd if=$MNT/g of=/dev/null bs=1M count=4 iflag=direct
+check "killed: truncate of g behind it" killed truncate -s 5000 $MNT/g
+check "killed: umount" killed umount $MNT
+check "module can be removed: all of it has ended" gone
