@@ -4,7 +4,7 @@
  *
  *     iobench [-t THREADS] [-s SIZE] [-b BLOCK] [--random-ops N] [--shared] [--direct]
  *             [--verify] [--phases NAME,..] [--drop] [--json] [--label TEXT]
- *             [--stats FILE | --nfs MOUNTPOINT] DIR
+ *             [--stats FILE | --nfs MOUNTPOINT] [--sample COMMAND] DIR
  *
  * Each thread has SIZE bytes (64m), in a file of its own or with --shared in its segment of one.
  * Phases: write (sequential, new file), read, rewrite (sequential, existing), randwrite,
@@ -181,7 +181,7 @@ static void parse(int argc, char **argv)
 		die("usage: iobench [-t THREADS] [-s SIZE] [-b BLOCK] [--random-ops N]\n"
 		    "               [--shared] [--direct] [--verify] [--phases NAME,..] [--drop]\n"
 		    "               [--json] [--label TEXT]\n"
-		    "               [--stats FILE | --nfs MOUNTPOINT] DIR");
+		    "               [--stats FILE | --nfs MOUNTPOINT] [--sample COMMAND] DIR");
 	if (!opt.block || opt.block % 512 || opt.size < opt.block)
 		die("iobench: -b must be a multiple of 512 and not more than -s");
 }

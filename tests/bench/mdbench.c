@@ -4,7 +4,7 @@
  *
  *     mdbench [-t THREADS] [-n FILES] [--sizes N,N..] [--shared] [--verify]
  *             [--phases NAME,..] [--drop] [--json] [--label TEXT]
- *             [--stats FILE | --nfs MOUNTPOINT] DIR
+ *             [--stats FILE | --nfs MOUNTPOINT] [--sample COMMAND] DIR
  *
  * Each thread has FILES files (1000), in a directory of its own or with --shared all in one.
  * Phases: create (empty), stat, readdir (one operation per name), stat_listed (stat right after a
@@ -14,7 +14,8 @@
  * readdir and read_S start without caches. --phases runs only those named (give what they need,
  * too).
  *
- * Prints operations per second, latencies, and with --stats or --nfs the RPCs per operation.
+ * Prints operations per second, latencies, and with --stats or --nfs the RPCs per operation,
+ * with --sample (a command that prints "SYNCS BYTES") the syncs and bytes written of the servers.
  * Ends with status 2 and a sentence when any operation fails.
  */
 #include <dirent.h>
@@ -347,7 +348,7 @@ static void parse(int argc, char **argv)
 	if (!opt.dir || !opt.files)
 		die("usage: mdbench [-t THREADS] [-n FILES] [--sizes N,..] [--shared] [--verify]\n"
 		    "               [--phases NAME,..] [--drop] [--json] [--label TEXT]\n"
-		    "               [--stats FILE | --nfs MOUNTPOINT] DIR");
+		    "               [--stats FILE | --nfs MOUNTPOINT] [--sample COMMAND] DIR");
 }
 
 int main(int argc, char **argv)

@@ -71,6 +71,9 @@ expect 1 "a write with fsync may not" ack --verify --crashed
 
 expect 0 "mdbench" "$bench/mdbench" -t 2 -n 20 --verify "$dir/a"
 expect 0 "iobench" "$bench/iobench" -t 2 -s 2m --verify --shared "$dir/a"
+expect 0 "mdbench --sample" "$bench/mdbench" --sample "echo 1 2" -n 5 --phases create --json "$dir/a"
+expect 2 "mdbench --sample with a command that fails" \
+	"$bench/mdbench" --sample "echo 1 2; false" -n 5 --phases create "$dir/a"
 expect 2 "mdbench says when it cannot run" "$bench/mdbench" -n 1 "$dir/none"
 
 if [ "$(id -u)" = 0 ]; then

@@ -87,6 +87,28 @@ static uint64_t rpcs(const struct bench *b)
 	return b->nfs ? read_mountstats(b->nfs) : 0;
 }
 
+struct sample {
+	unsigned long long syncs, bytes;
+};
+
+static struct sample sample(const struct bench *b)
+{
+	struct sample s = { 0 };
+	int n, status;
+	FILE *f;
+
+	if (!b->sample)
+		return s;
+	f = popen(b->sample, "re");
+	if (!f)
+		die("%s: %s", b->sample, strerror(errno));
+	n = fscanf(f, "%llu %llu", &s.syncs, &s.bytes);
+	status = pclose(f);
+	if (n != 2 || status)
+		die("%s: status %d, %d numbers instead of 2", b->sample, status, n < 0 ? 0 : n);
+	return s;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -97,7 +119,7 @@ static int by_value(const void *a, const void *b)
 struct summary {
 	uint64_t ops, bytes, nlat;
 	uint32_t *lat;
-	double seconds, rpcs_per_op;
+	double seconds, rpcs_per_op, syncs_per_op, written_per_op;
 };
 
 static uint32_t percentile(const struct summary *s, unsigned p)
@@ -114,20 +136,26 @@ static void print_json(const struct bench *b, const char *name, const struct sum
 	       (double)s->bytes / 1048576 / s->seconds, percentile(s, 50), percentile(s, 99));
 	if (b->stats || b->nfs)
 		printf(",\"rpcs_per_op\":%.3f", s->rpcs_per_op);
+	if (b->sample)
+		printf(",\"syncs_per_op\":%.3f,\"written_per_op\":%.1f", s->syncs_per_op,
+		       s->written_per_op);
 	printf("}\n");
 }
 
 static void print_line(struct bench *b, const char *name, const struct summary *s)
 {
 	if (!b->header_done)
-		printf("%-20s %9s %9s %11s %9s %8s %8s%s\n", "phase", "ops", "seconds", "ops/s",
-		       "MiB/s", "p50 us", "p99 us", b->stats || b->nfs ? " rpcs/op" : "");
+		printf("%-20s %9s %9s %11s %9s %8s %8s%s%s\n", "phase", "ops", "seconds", "ops/s",
+		       "MiB/s", "p50 us", "p99 us", b->stats || b->nfs ? " rpcs/op" : "",
+		       b->sample ? " syncs/op written/op" : "");
 	b->header_done = true;
 	printf("%-20s %9llu %9.3f %11.1f %9.2f %8u %8u", name, (unsigned long long)s->ops,
 	       s->seconds, (double)s->ops / s->seconds, (double)s->bytes / 1048576 / s->seconds,
 	       percentile(s, 50), percentile(s, 99));
 	if (b->stats || b->nfs)
 		printf(" %7.3f", s->rpcs_per_op);
+	if (b->sample)
+		printf(" %8.3f %10.1f", s->syncs_per_op, s->written_per_op);
 	printf("\n");
 }
 
@@ -175,6 +203,7 @@ void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint
 	struct worker *w = calloc(b->threads, sizeof(*w));
 	struct summary s = { 0 };
 	pthread_barrier_t barrier;
+	struct sample first, last;
 	uint64_t begin, before;
 
 	s.lat = calloc(b->threads * max_ops + 1, sizeof(*s.lat));
@@ -188,6 +217,7 @@ void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint
 		w[i].t.arg = arg;
 		start(b, &w[i], i, max_ops);
 	}
+	first = sample(b);
 	before = rpcs(b);
 	begin = now_ns();
 	pthread_barrier_wait(&barrier);
@@ -196,6 +226,12 @@ void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint
 	s.seconds = (double)(now_ns() - begin + 1) / 1e9;
 	collect(b, w, name, &s);
 	s.rpcs_per_op = s.ops ? (double)(rpcs(b) - before) / (double)s.ops : 0;
+	if (b->sample && s.ops) {
+		sync();
+		last = sample(b);
+		s.syncs_per_op = (double)(last.syncs - first.syncs) / (double)s.ops;
+		s.written_per_op = (double)(last.bytes - first.bytes) / (double)s.ops;
+	}
 	if (b->json)
 		print_json(b, name, &s);
 	else
@@ -243,6 +279,8 @@ bool bench_option(struct bench *b, int argc, char **argv, int *i)
 		b->stats = bench_value(argc, argv, i);
 	else if (!strcmp(a, "--nfs"))
 		b->nfs = bench_value(argc, argv, i);
+	else if (!strcmp(a, "--sample"))
+		b->sample = bench_value(argc, argv, i);
 	else
 		return false;
 	if (!b->threads)

@@ -5,6 +5,11 @@
  * sent meanwhile. With --drop what was written is synced before each phase, and the caches are
  * dropped before those that are to be cold.
  *
+ * With --sample a shell command tells, before and after each phase, how often the servers have
+ * synced so far and how many bytes they have written: what a phase needed of both is printed, for
+ * each operation. What clients still hold is synced before the second time (when the phase's time
+ * and RPCs are taken already), so it counts; what servers do later by themselves does not.
+ *
  * Threads share nothing but the start barrier; a thread that fails ends the program with a
  * sentence, because a benchmark of failing operations is worth nothing.
  */
@@ -26,6 +31,7 @@ struct bench {
 	const char *phases;	/* names with commas, NULL: all */
 	const char *stats;	/* file with "op NAME count N ..." lines, or NULL */
 	const char *nfs;	/* NFS mount point to look up in /proc/self/mountstats, or NULL */
+	const char *sample;	/* command that prints "SYNCS BYTES" of the servers so far, or NULL */
 	bool header_done;
 };
 
@@ -71,7 +77,8 @@ void bench_op(struct bench_thread *t, uint64_t start, uint64_t bytes);
  * @argv: of main
  * @i: index of the argument, moved on when a value follows
  *
- * -t THREADS, --label TEXT, --phases NAME,NAME, --json, --drop, --stats FILE, --nfs MOUNTPOINT
+ * -t THREADS, --label TEXT, --phases NAME,NAME, --json, --drop, --stats FILE, --nfs MOUNTPOINT,
+ * --sample COMMAND
  *
  * Return: true when it was one.
  */
