@@ -212,9 +212,14 @@ int weft_set_size(struct inode *inode, loff_t size)
 int weft_update_time(struct inode *inode, int flags)
 {
 	struct weft_inode *wi = WEFT_I(inode);
-	struct timespec64 now = current_time(inode);
+	struct timespec64 now, ctime;
 
+	/* The servers' clocks are fine ones: by the coarse one a change would be before the last. */
+	ktime_get_real_ts64(&now);
 	spin_lock(&wi->lock);
+	ctime = inode_get_ctime(inode);
+	if (timespec64_compare(&now, &ctime) < 0)
+		now = ctime;
 	if (flags & S_ATIME) {
 		inode_set_atime_to_ts(inode, now);
 		set_bit(WEFT_I_ATIME_DIRTY, &wi->flags);
