@@ -214,7 +214,7 @@ int weft_update_time(struct inode *inode, int flags)
 	struct weft_inode *wi = WEFT_I(inode);
 	struct timespec64 now, ctime;
 
-	/* The servers' clocks are fine ones: by the coarse one a change would be before the last. */
+	/* Servers stamp by the fine clock: by the coarse one a change could precede the last. */
 	ktime_get_real_ts64(&now);
 	spin_lock(&wi->lock);
 	ctime = inode_get_ctime(inode);
