@@ -254,6 +254,9 @@ void oss_change_submit(struct oss_store *s, struct oss_op *op);
 void oss_part_begin(struct oss_part *p);
 void oss_part_end(struct oss_part *p, int err);
 void oss_part_free(struct oss_part *p);
+/* oss_part_new() - a part of @op within one segment, on which it holds a reference */
+int oss_part_new(struct oss_store *s, struct oss_op *op, const struct oss_key *key, uint32_t off,
+		 uint32_t len, struct oss_part **out);
 int oss_part_add(struct oss_store *s, struct oss_op *op, const struct oss_key *key, uint32_t off,
 		 uint32_t len, size_t bulk_off);
 void oss_space_wake(struct oss_store *s);

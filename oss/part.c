@@ -67,8 +67,8 @@ void oss_op_put(struct oss_op *op, int err)
 	op->done(op, op->err);
 }
 
-int oss_part_add(struct oss_store *s, struct oss_op *op, const struct oss_key *key, uint32_t off,
-		 uint32_t len, size_t bulk_off)
+int oss_part_new(struct oss_store *s, struct oss_op *op, const struct oss_key *key, uint32_t off,
+		 uint32_t len, struct oss_part **out)
 {
 	struct oss_part *p = calloc(1, sizeof(*p));
 	int err;
@@ -84,6 +84,18 @@ int oss_part_add(struct oss_store *s, struct oss_op *op, const struct oss_key *k
 	p->op = op;
 	p->off = off;
 	p->len = len;
+	*out = p;
+	return 0;
+}
+
+int oss_part_add(struct oss_store *s, struct oss_op *op, const struct oss_key *key, uint32_t off,
+		 uint32_t len, size_t bulk_off)
+{
+	struct oss_part *p;
+	int err = oss_part_new(s, op, key, off, len, &p);
+
+	if (err)
+		return err;
 	p->bulk_off = bulk_off;
 	op->pending++;
 	oss_seg_lock(s, p);

@@ -36,23 +36,11 @@ static uint32_t stored_end(const struct oss_part *p)
 static int add_part(struct oss_store *s, struct oss_op *op, const struct oss_key *key,
 		    uint32_t off, uint32_t len, struct oss_part **out)
 {
-	struct oss_part *p = calloc(1, sizeof(*p));
-	int err;
+	int err = oss_part_new(s, op, key, off, len, out);
 
-	if (!p)
-		return -ENOMEM;
-	err = oss_seg_get(s, key, &p->seg);
-	if (err) {
-		free(p);
-		return err;
-	}
-	p->store = s;
-	p->op = op;
-	p->off = off;
-	p->len = len;
-	p->rec = oss_rec_get(p->seg->stable);
-	*out = p;
-	return 0;
+	if (!err)
+		(*out)->rec = oss_rec_get((*out)->seg->stable);
+	return err;
 }
 
 static void free_parts(struct oss_part *p)
