@@ -10,23 +10,15 @@
  * 3 the target was refused (not formatted, damaged, of another type or file system, in use).
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
-#include "common/env_uv.h"
-#include "common/fault.h"
+#include "common/daemon.h"
 #include "common/log.h"
-#include "common/secret.h"
-#include "common/target.h"
 #include "common/uuid.h"
 #include "mgmt/raft.h"
 #include "mgmt/server.h"
-
-enum { EXIT_RUNTIME = 1, EXIT_CONFIG = 2, EXIT_TARGET = 3 };
 
 #define POOL_LIMIT (256u << 20)
 #define LEASE_MS_MIN 1000
@@ -61,13 +53,6 @@ struct daemon {
 	int status;
 };
 
-static int usage(FILE *f)
-{
-	fprintf(f, "usage: weft-mgmt --config FILE\n\n"
-		   "The management daemon of a weft cluster: keeps the cluster map. See weft-mgmt(8).\n");
-	return f == stdout ? 0 : EXIT_CONFIG;
-}
-
 /* ---- configuration */
 
 static int read_members(struct daemon *d)
@@ -92,37 +77,28 @@ static int read_members(struct daemon *d)
 
 static int configure(struct daemon *d, const char *path)
 {
-	char err[WEFT_CONFIG_ERR_MAX], why[WEFT_SECRET_ERR_MAX];
-	const char *secretfile;
 	uint64_t lease;
+	int ret = weft_daemon_config(path, keys, &d->config, &d->secret);
 
-	if (weft_config_load(path, keys, &d->config, err)) {
-		weft_err("configuration refused", "reason=%s", err);
-		return EXIT_CONFIG;
-	}
-	weft_log_set_level(weft_config_u64(d->config, "log", NULL, "level", WEFT_LOG_INFO));
+	if (ret)
+		return ret;
 	if (!weft_config_section(d->config, "target", 0) ||
 	    weft_config_section(d->config, "target", 1)) {
 		weft_err("configuration refused",
 			 "file=%s reason=exactly one [target NAME] is needed", path);
-		return EXIT_CONFIG;
+		return WEFT_EXIT_CONFIG;
 	}
 	if (read_members(d) ||
 	    weft_config_u64(d->config, "mgmt", NULL, "id", 1) - 1 >= d->nmembers) {
 		weft_err("configuration refused",
 			 "file=%s reason=[mgmt] id must be a place in the list [mgmt] raft", path);
-		return EXIT_CONFIG;
+		return WEFT_EXIT_CONFIG;
 	}
 	lease = weft_config_u64(d->config, "mgmt", NULL, "lease_ms", MGMT_LEASE_MS_DEFAULT);
 	if (lease < LEASE_MS_MIN || lease > LEASE_MS_MAX) {
 		weft_err("configuration refused", "file=%s reason=lease_ms must be %u to %u", path,
 			 LEASE_MS_MIN, LEASE_MS_MAX);
-		return EXIT_CONFIG;
-	}
-	secretfile = weft_config_str(d->config, "auth", NULL, "secretfile", NULL);
-	if (secretfile && weft_secret_read(secretfile, &d->secret, why)) {
-		weft_err("secret refused", "reason=%s", why);
-		return EXIT_CONFIG;
+		return WEFT_EXIT_CONFIG;
 	}
 	return 0;
 }
@@ -136,7 +112,7 @@ static int open_target(struct daemon *d)
 
 	if (ret) {
 		weft_err("target refused", "reason=%s err=%d", err, -ret);
-		return EXIT_TARGET;
+		return WEFT_EXIT_TARGET;
 	}
 	weft_info("target opened", "path=%s fs=%s fsid=%s", path, d->target.fs_name,
 		  weft_uuid_format(d->target.fsid, fsid));
@@ -172,34 +148,7 @@ static void on_signal(void *arg)
 static void on_broken(void *arg, const char *sentence)
 {
 	weft_err("management cannot go on", "reason=%s", sentence);
-	stop(arg, EXIT_RUNTIME);
-}
-
-static int listen_all(struct daemon *d)
-{
-	const char *list = weft_config_str(d->config, "node", NULL, "listen", "");
-	char item[128], host[96];
-	uint16_t port;
-	int ret, n = 0;
-
-	while ((ret = weft_config_split(&list, item, sizeof(item))) > 0) {
-		port = WEFT_DEFAULT_PORT;
-		ret = weft_parse_hostport(item, host, sizeof(host), &port);
-		if (!ret)
-			ret = weft_rpc_server_listen(d->rpc, host, port);
-		if (ret < 0) {
-			weft_err("cannot listen", "address=%s err=%d (%s)", item, -ret,
-				 strerror(-ret));
-			return EXIT_RUNTIME;
-		}
-		weft_info("listening", "host=%s port=%d", host, ret);
-		n++;
-	}
-	if (ret < 0 || !n) {
-		weft_err("configuration refused", "reason=[node] listen is not a list of addresses");
-		return EXIT_CONFIG;
-	}
-	return 0;
+	stop(arg, WEFT_EXIT_RUNTIME);
 }
 
 static int start_rpc(struct daemon *d)
@@ -217,7 +166,7 @@ static int start_rpc(struct daemon *d)
 		ret = weft_rpc_server_add(d->rpc, d->server->svc);
 	if (ret) {
 		weft_err("cannot start", "err=%d (%s)", -ret, strerror(-ret));
-		return EXIT_RUNTIME;
+		return WEFT_EXIT_RUNTIME;
 	}
 	return 0;
 }
@@ -242,7 +191,7 @@ static int start_log(struct daemon *d)
 	ret = mgmt_raft_start(&cfg, &d->raft, err);
 	if (ret) {
 		weft_err("the log cannot be opened", "reason=%s", err);
-		return ret == -EUCLEAN ? EXIT_TARGET : EXIT_RUNTIME;
+		return ret == -EUCLEAN ? WEFT_EXIT_TARGET : WEFT_EXIT_RUNTIME;
 	}
 	mgmt_server_set_log(d->server, mgmt_raft_log(d->raft));
 	return 0;
@@ -273,11 +222,13 @@ static int start_server(struct daemon *d)
 	if (!ret)
 		return 0;
 	weft_err("cannot start", "err=%d (%s)", -ret, strerror(-ret));
-	return EXIT_RUNTIME;
+	return WEFT_EXIT_RUNTIME;
 }
 
 static int run(struct daemon *d, const char *config)
 {
+	struct weft_rpc_addr rails[WEFT_RPC_ADDRS_MAX];
+	unsigned int nrails;
 	int ret = configure(d, config);
 
 	if (!ret)
@@ -290,7 +241,8 @@ static int run(struct daemon *d, const char *config)
 		ret = start_log(d);
 	if (ret)
 		return ret;
-	ret = listen_all(d);
+	ret = weft_daemon_listen(d->rpc, weft_config_str(d->config, "node", NULL, "listen", ""),
+				 WEFT_DEFAULT_PORT, rails, &nrails);
 	if (ret)
 		stop(d, ret);
 	else
@@ -313,28 +265,12 @@ static void fini(struct daemon *d)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct daemon d = { .target.fd = -1 };
-	const char *config = NULL;
-	int opt, status;
+	const char *config;
+	int status = weft_daemon_options("weft-mgmt", argc, argv, &config);
 
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (opt == 'h')
-			return usage(stdout);
-		if (opt != 'c')
-			return usage(stderr);
-		config = optarg;
-	}
-	if (!config || optind != argc)
-		return usage(stderr);
-	signal(SIGPIPE, SIG_IGN);
-	weft_log_init("weft-mgmt");
-	if (weft_fault_init())
-		return EXIT_CONFIG;
+	if (status >= 0)
+		return status;
 	status = run(&d, config);
 	fini(&d);
 	weft_info("ended", "status=%d", status);

@@ -28,26 +28,8 @@
  * management); 2 wrong command line or configuration; 3 a target was refused (not formatted,
  * damaged, of another type or file system, in use). A line in the log says why.
  */
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "common/config.h"
-#include "common/env_uv.h"
-#include "common/fault.h"
-#include "common/log.h"
-#include "common/mapclient.h"
-#include "common/mgmt_client.h"
-#include "common/secret.h"
+#include "common/daemon.h"
 #include "oss/target.h"
-
-enum { EXIT_RUNTIME = 1, EXIT_CONFIG = 2, EXIT_TARGET = 3 };
-
-#define MAIN_POOL (16u << 20)
-#define LEAVE_MS 2000
 
 static const struct weft_config_key keys[] = {
 	{ "node", "name", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
@@ -63,371 +45,88 @@ static const struct weft_config_key keys[] = {
 	{ NULL, NULL, 0, 0 },
 };
 
-struct refresh {
-	struct weft_post post;
-	struct weft_mapclient *mc;
-	uint64_t epoch;
-};
-
-struct daemon {
-	struct weft_env *env;
-	struct weft_config *config;
-	struct weft_secret secret;
-	struct weft_pool *pool;
-	struct oss_target *targets[WEFT_NODE_TARGETS_MAX];
-	unsigned int ntargets;
-	struct weft_rpc_addr rails[WEFT_RPC_ADDRS_MAX];
-	unsigned int nrails;
-	uint64_t boot;
-	struct weft_rpc_server *server;
-	struct weft_rpc_client *client;
-	struct weft_mapclient *mc;
-	struct weft_mgmt_node *node;
-	bool stopping;
-	unsigned int draining;
-	int status;
-};
-
-/* --- the end */
-
-static void left(void *arg)
-{
-	struct daemon *d = arg;
-
-	weft_env_stop(d->env);
-}
-
-static void target_drained(void *arg)
-{
-	struct daemon *d = arg;
-
-	if (--d->draining)
-		return;
-	if (d->node)
-		weft_mgmt_node_stop(d->node, left, d, LEAVE_MS);
-	else
-		weft_env_stop(d->env);
-}
-
-static void stop(void *arg)
-{
-	struct daemon *d = arg;
-	unsigned int i;
-
-	if (d->stopping)
-		return;
-	d->stopping = true;
-	weft_info("draining", "targets=%u", d->ntargets);
-	d->draining = d->ntargets;
-	for (i = 0; i < d->ntargets; i++)
-		oss_target_drain(d->targets[i], d->server, d->env, target_drained, d);
-}
-
-/* --- management */
+/* --- what a target asks for, on its thread */
 
 static struct weft_map *present_map(void *arg)
 {
-	struct daemon *d = arg;
+	struct weft_daemon *d = arg;
 
 	return weft_mapclient_map(d->mc);
 }
 
-static void refresh_map(void *arg)
-{
-	struct refresh *r = arg;
-
-	weft_mapclient_refresh(r->mc, r->epoch);
-	free(r);
-}
-
-/* On a target's thread. The poll of the map client makes up for one that found no memory. */
 static void newer_map(void *arg, uint64_t epoch)
 {
-	struct daemon *d = arg;
-	struct refresh *r = malloc(sizeof(*r));
+	weft_daemon_want_map(arg, epoch);
+}
 
-	if (!r)
-		return;
-	*r = (struct refresh){
-		.post = { .cb = refresh_map, .arg = r },
-		.mc = d->mc,
-		.epoch = epoch,
+/* --- its life */
+
+static int open_target(struct weft_daemon *d, const char *name, const uint8_t *fsid, void **target,
+		       char err[WEFT_TARGET_ERR_MAX])
+{
+	struct oss_target_cfg cfg = {
+		.name = name,
+		.path = weft_config_str(d->config, "target", name, "path", ""),
+		.cache_segs = weft_config_u64(d->config, "target", name, "cache_segments", 0),
+		.pool_bytes = weft_config_u64(d->config, "target", name, "memory", 0),
+		.no_small = !weft_config_u64(d->config, "target", name, "small_writes", 1),
 	};
-	weft_env_post(d->env, &r->post);
+	struct oss_target *t = NULL;
+	int ret = oss_target_start(&cfg, fsid, &t, err);
+
+	*target = t;
+	return ret;
 }
 
-static void registered(void *arg, uint32_t node, const uint32_t *ids)
+static int target_opened(void *target, char err[WEFT_TARGET_ERR_MAX])
 {
-	struct daemon *d = arg;
-	unsigned int i;
-	int err;
-
-	if (d->stopping)
-		return;
-	for (i = 0; i < d->ntargets; i++) {
-		err = oss_target_serve(d->targets[i], d->server, ids[i], present_map, newer_map, d);
-		weft_info("target served", "node=%u target=%u path=%s err=%d", node, ids[i],
-			  oss_target_super(d->targets[i])->path, err);
-	}
+	return oss_target_wait(target, err);
 }
 
-static void refused(void *arg, int err, const char *sentence)
+static const struct weft_target *target_super(const void *target)
 {
-	struct daemon *d = arg;
-
-	weft_err("management refuses this node", "reason=\"%s\" err=%d", sentence, err);
-	d->status = EXIT_RUNTIME;
-	stop(d);
+	return oss_target_super(target);
 }
 
-static void usage(void *arg, unsigned int i, struct weft_node_usage *u)
+static void target_usage(const void *target, struct weft_node_usage *u)
 {
-	struct daemon *d = arg;
 	uint64_t total, avail;
 
-	*u = (struct weft_node_usage){ 0 };
-	if (d->stopping)
-		return;
-	oss_target_space(d->targets[i], &total, &avail);
+	oss_target_space(target, &total, &avail);
 	u->bytes_total = total;
 	u->bytes_used = total - avail;
 }
 
-static void pushed(void *arg, struct weft_rpc_peer *peer, uint16_t opcode, const void *body,
-		   size_t len, const void *tail, size_t tail_len)
+static int serve_target(struct weft_daemon *d, void *target, uint32_t id)
 {
-	struct daemon *d = arg;
-
-	(void)peer;
-	(void)tail;
-	(void)tail_len;
-	if (opcode == WEFT_OP_MAP_PUSH)
-		weft_mapclient_push(d->mc, body, len);
+	return oss_target_serve(target, d->server, id, present_map, newer_map, d);
 }
 
-/* --- the beginning */
-
-static int fail(int status, const char *what, const char *why)
+static void drain_target(void *target, struct weft_rpc_server *srv, struct weft_env *env,
+			 void (*drained)(void *arg), void *arg)
 {
-	weft_err(what, "reason=\"%s\"", why);
-	return status;
+	oss_target_drain(target, srv, env, drained, arg);
 }
 
-static int load_config(struct daemon *d, const char *path)
+static void stop_target(void *target)
 {
-	char err[WEFT_CONFIG_ERR_MAX], serr[WEFT_SECRET_ERR_MAX];
-	const char *secret;
-
-	if (weft_config_load(path, keys, &d->config, err))
-		return fail(EXIT_CONFIG, "configuration refused", err);
-	weft_log_set_level(weft_config_u64(d->config, "log", NULL, "level", WEFT_LOG_INFO));
-	secret = weft_config_str(d->config, "auth", NULL, "secretfile", NULL);
-	if (secret && weft_secret_read(secret, &d->secret, serr))
-		return fail(EXIT_CONFIG, "secret refused", serr);
-	return 0;
+	oss_target_stop(target);
 }
 
-static int start_targets(struct daemon *d)
-{
-	char err[WEFT_TARGET_ERR_MAX];
-	const uint8_t *fsid = NULL;
-	const char *name;
-	unsigned int i;
-
-	for (i = 0; (name = weft_config_section(d->config, "target", i)); i++) {
-		struct oss_target_cfg cfg = {
-			.name = name,
-			.path = weft_config_str(d->config, "target", name, "path", ""),
-			.cache_segs = weft_config_u64(d->config, "target", name,
-						      "cache_segments", 0),
-			.pool_bytes = weft_config_u64(d->config, "target", name, "memory", 0),
-			.no_small = !weft_config_u64(d->config, "target", name, "small_writes", 1),
-		};
-
-		if (i == WEFT_NODE_TARGETS_MAX)
-			return fail(EXIT_CONFIG, "configuration refused", "too many targets");
-		if (oss_target_start(&cfg, fsid, &d->targets[i], err))
-			return fail(EXIT_TARGET, "target cannot be opened", err);
-		d->ntargets = i + 1;
-		fsid = oss_target_super(d->targets[0])->fsid;
-	}
-	if (!i)
-		return fail(EXIT_CONFIG, "configuration refused", "no section [target NAME]");
-	for (i = 0; i < d->ntargets; i++)
-		if (oss_target_wait(d->targets[i], err))
-			return fail(EXIT_TARGET, "target cannot be opened", err);
-	return 0;
-}
-
-static int listen_rails(struct daemon *d)
-{
-	const char *list = weft_config_str(d->config, "node", NULL, "listen", "");
-	struct weft_rpc_server_cfg cfg = {
-		.env = d->env,
-		.secret = d->secret.len ? d->secret.data : NULL,
-		.secret_len = d->secret.len,
-		.boot = d->boot,
-	};
-	char elem[WEFT_RPC_HOST_MAX + 16];
-	int res;
-
-	memcpy(cfg.fsid, oss_target_super(d->targets[0])->fsid, sizeof(cfg.fsid));
-	if (weft_rpc_server_create(&cfg, &d->server))
-		return fail(EXIT_RUNTIME, "cannot listen", "out of memory");
-	while ((res = weft_config_split(&list, elem, sizeof(elem))) > 0) {
-		struct weft_rpc_addr *a = &d->rails[d->nrails];
-
-		if (d->nrails == WEFT_RPC_ADDRS_MAX)
-			return fail(EXIT_CONFIG, "cannot listen", "too many addresses");
-		a->port = 0;
-		if (weft_parse_hostport(elem, a->host, sizeof(a->host), &a->port))
-			return fail(EXIT_CONFIG, "cannot listen: wrong address", elem);
-		res = weft_rpc_server_listen(d->server, a->host, a->port);
-		if (res < 0) {
-			weft_err("cannot listen", "address=%s reason=\"%s\"", elem,
-				 strerror(-res));
-			return EXIT_RUNTIME;
-		}
-		a->port = res;
-		d->nrails++;
-	}
-	if (res < 0 || !d->nrails)
-		return fail(EXIT_CONFIG, "cannot listen", "wrong address list");
-	return 0;
-}
-
-static int start_management(struct daemon *d)
-{
-	struct weft_rpc_client_cfg client = {
-		.env = d->env,
-		.pool = d->pool,
-		.role = WEFT_ROLE_SERVER,
-		.secret = d->secret.len ? d->secret.data : NULL,
-		.secret_len = d->secret.len,
-		.session = WEFT_SESSION_SERVER,
-		.push = pushed,
-		.arg = d,
-	};
-	struct weft_mapclient_cfg mc = {
-		.env = d->env,
-		.servers = weft_config_str(d->config, "mgmt", NULL, "addresses", ""),
-		.subscribe = true,
-	};
-	struct weft_node_target targets[WEFT_NODE_TARGETS_MAX];
-	struct weft_mgmt_node_cfg node = {
-		.env = d->env,
-		.name = weft_config_str(d->config, "node", NULL, "name", ""),
-		.domain = weft_config_str(d->config, "node", NULL, "domain", NULL),
-		.rails = d->rails,
-		.nrails = d->nrails,
-		.targets = targets,
-		.ntargets = d->ntargets,
-		.boot = d->boot,
-		.registered = registered,
-		.failed = refused,
-		.usage = usage,
-		.arg = d,
-	};
-	unsigned int i;
-	uint64_t avail;
-
-	memcpy(client.fsid, oss_target_super(d->targets[0])->fsid, sizeof(client.fsid));
-	for (i = 0; i < d->ntargets; i++) {
-		const struct weft_target *sb = oss_target_super(d->targets[i]);
-
-		targets[i].kind = WEFT_OST;
-		memcpy(targets[i].uuid, sb->uuid, sizeof(sb->uuid));
-		memcpy(targets[i].fsid, sb->fsid, sizeof(sb->fsid));
-		oss_target_space(d->targets[i], &targets[i].capacity, &avail);
-	}
-	if (weft_rpc_client_create(&client, &d->client))
-		return fail(EXIT_RUNTIME, "cannot reach management", "out of memory");
-	mc.rpc = d->client;
-	if (weft_mapclient_create(&mc, &d->mc))
-		return fail(EXIT_CONFIG, "configuration refused", "[mgmt] addresses");
-	weft_mapclient_refresh(d->mc, 0);
-	node.mc = d->mc;
-	if (weft_mgmt_node_start(&node, &d->node))
-		return fail(EXIT_CONFIG, "configuration refused", "[node] name, domain or listen");
-	return 0;
-}
-
-/* Returns 0 or the exit status. */
-static int start(struct daemon *d, const char *path)
-{
-	int err;
-
-	if (weft_env_uv_create(&d->env))
-		return fail(EXIT_RUNTIME, "cannot start", "no event loop");
-	weft_env_random(d->env, &d->boot, sizeof(d->boot));
-	d->boot |= 1;
-	if (weft_pool_create(MAIN_POOL, &d->pool))
-		return fail(EXIT_RUNTIME, "cannot start", "out of memory");
-	err = load_config(d, path);
-	if (!err)
-		err = start_targets(d);
-	if (!err)
-		err = listen_rails(d);
-	if (!err)
-		err = start_management(d);
-	if (err)
-		return err;
-	if (weft_env_uv_signal(d->env, SIGTERM, stop, d) ||
-	    weft_env_uv_signal(d->env, SIGINT, stop, d))
-		return fail(EXIT_RUNTIME, "cannot start", "signals");
-	return 0;
-}
-
-static void cleanup(struct daemon *d)
-{
-	unsigned int i;
-
-	weft_mapclient_destroy(d->mc);
-	weft_mgmt_node_destroy(d->node);
-	weft_rpc_client_destroy(d->client);
-	for (i = 0; i < d->ntargets; i++)
-		oss_target_stop(d->targets[i]);
-	weft_rpc_server_destroy(d->server);
-	if (d->env)
-		weft_env_uv_destroy(d->env);
-	weft_pool_destroy(d->pool);
-	weft_config_free(d->config);
-	weft_secret_wipe(&d->secret);
-}
+static const struct weft_daemon_ops oss_ops = {
+	.program = "weft-oss",
+	.kind = WEFT_OST,
+	.keys = keys,
+	.open = open_target,
+	.opened = target_opened,
+	.super = target_super,
+	.usage = target_usage,
+	.serve = serve_target,
+	.drain = drain_target,
+	.stop = stop_target,
+};
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	const char *path = NULL;
-	struct daemon d = { 0 };
-	int opt;
-
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (opt == 'h') {
-			printf("usage: weft-oss --config FILE\n");
-			return 0;
-		}
-		if (opt != 'c')
-			return EXIT_CONFIG;
-		path = optarg;
-	}
-	if (!path || optind != argc) {
-		fprintf(stderr, "usage: weft-oss --config FILE\n");
-		return EXIT_CONFIG;
-	}
-	weft_log_init("weft-oss");
-	signal(SIGPIPE, SIG_IGN);
-	if (weft_fault_init())
-		return EXIT_CONFIG;
-	d.status = start(&d, path);
-	if (!d.status) {
-		weft_info("running", "targets=%u", d.ntargets);
-		weft_env_uv_run(d.env);
-	}
-	cleanup(&d);
-	return d.status;
+	return weft_daemon_run(&oss_ops, argc, argv);
 }
