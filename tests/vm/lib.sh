@@ -25,6 +25,7 @@
 
 set -u
 . "$WEFT_TOP/tests/lib/counts.sh"
+. "$WEFT_TOP/tests/vm/rdma.sh"
 export PATH=$WEFT_BUILD/bin:$PATH
 WEFT_DIR=/data/weft
 MNT=/weft
