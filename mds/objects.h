@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects on the data servers: cutting them (cut.c, trim.c), deleting them and the inodes that lost
+ * their last name (purge.c).
+ */
+#ifndef WEFT_MDS_OBJECTS_H
+#define WEFT_MDS_OBJECTS_H
+
+#include "common/env.h"
+#include "mds/batch.h"
+
+struct mds;
+struct mds_op;
+struct mds_trim_call;
+struct mds_purge_run;
+
+enum mds_cut_kind { MDS_CUT_TRUNCATE = 1, MDS_CUT_OPEN_TRUNC = 2, MDS_CUT_SPILL = 3 };
+
+/* Cutting the objects of one inode in all its groups. */
+struct mds_trim {
+	struct mds *m;
+	u64 ino;
+	struct weft_layout layout;
+	u64 size;
+	u32 pending, ngroups;
+	s64 bytes_delta;
+	int err;
+	struct weft_timer timer;
+	void (*done)(struct mds_trim *t);
+	void *arg;
+	struct mds_trim_call *calls;
+};
+
+/**
+ * mds_trim_start() - drop all bytes of an inode's objects at @size and behind
+ * @t: filled in: m, ino, layout, size, done, arg
+ *
+ * It is tried until it succeeds; done() gets the change of allocated bytes.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mds_trim_start(struct mds_trim *t);
+/* mds_trim_fini() - free what a trim holds; no call is under way */
+void mds_trim_fini(struct mds_trim *t);
+
+/**
+ * mds_cut() - from run(): cut the objects of an inode before going on
+ * @op: the op
+ * @n: the inode in op->tx
+ * @kind: why
+ * @size: new size
+ *
+ * The objects are cut at the smaller of the old and the new size, for a spill at 0.
+ *
+ * First call: logs the intent, locks the inode, returns 0; after the commit the objects are cut
+ * and the op runs again. Second call: drops the intent, returns MDS_CUT_DONE.
+ */
+#define MDS_CUT_DONE 4
+int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 size);
+int mds_cut_recover(struct mds *m);
+void mds_cut_fini(struct mds *m);
+
+struct mds_purge {
+	struct mds_purge_run *runs;
+	u64 next_nr;  /* number of the next record */
+	u64 scan_nr;  /* where to look for the next one to begin */
+	u32 running;
+	struct weft_timer timer;
+};
+
+void mds_purge_init(struct mds *m);
+void mds_purge_fini(struct mds *m);
+int mds_purge_load(struct mds *m);
+int mds_purge_add(struct mds_tx *tx, const struct mds_inode *i);
+void mds_purge_kick(struct mds *m);
+/* mds_orphan_check() - an inode was closed or its grace is over: delete it if nobody has it */
+void mds_orphan_check(struct mds *m, u64 ino);
+void mds_orphan_scan(struct mds *m);
+
+#endif
