@@ -3,7 +3,8 @@
  * The queue of changing ops, the batch that they become, and its commit.
  *
  * Happy path: ops that arrive in one turn of the loop, or while a commit is under way, wait in the
- * queue. A batch then runs them one after another; each leaves its changes in the batch (mds/tx.c).
+ * queue; where several clients are at work it waits a little for the others (gather.h). A batch
+ * then runs them one after another; each leaves its changes in the batch (mds/tx.c).
  * Inodes that were changed are written once per batch, however many ops touched them: a directory
  * in which 500 files are made is one record. The sealed batch is committed with one sync on a
  * worker; meanwhile ops that only read are served from the store, in its old state. Then all
@@ -27,6 +28,12 @@ void mds_oplist_init(struct mds_oplist *l)
 	l->head = NULL;
 	l->tail = &l->head;
 	l->count = 0;
+	l->requests = 0;
+}
+
+static bool is_request(const struct mds_op *op)
+{
+	return op->session || op->server;
 }
 
 void mds_oplist_add(struct mds_oplist *l, struct mds_op *op)
@@ -35,6 +42,7 @@ void mds_oplist_add(struct mds_oplist *l, struct mds_op *op)
 	*l->tail = op;
 	l->tail = &op->next;
 	l->count++;
+	l->requests += is_request(op);
 }
 
 struct mds_op *mds_oplist_pop(struct mds_oplist *l)
@@ -46,6 +54,7 @@ struct mds_op *mds_oplist_pop(struct mds_oplist *l)
 		if (!l->head)
 			l->tail = &l->head;
 		l->count--;
+		l->requests -= is_request(op);
 		op->next = NULL;
 	}
 	return op;
@@ -63,14 +72,48 @@ bool mds_inflight(struct mds *m, u64 ino)
 	return false;
 }
 
+static void batch_run(void *arg);
+
+/* Others are likely to come soon: the queue waits for them. */
+static bool wait_for_more(struct mds *m)
+{
+	struct mds_batch *b = &m->batch;
+	u64 now = weft_env_now(m->env), ns;
+
+	if (!b->waiting)
+		b->gather.begun_ns = now;
+	ns = mds_gather_wait(&b->gather, b->queue.requests, now);
+	if (ns && !b->waiting) {
+		b->waiting = true;
+		m->stats.batch_waits++;
+		weft_timer_start(m->env, &b->timer, ns);
+	}
+	return ns != 0;
+}
+
 static void batch_kick(struct mds *m)
 {
 	struct mds_batch *b = &m->batch;
 
 	if (b->state != MDS_IDLE || b->posted || !b->queue.count || m->failed)
 		return;
+	if (!m->draining && wait_for_more(m))
+		return;
+	if (b->waiting) {
+		b->waiting = false;
+		weft_timer_stop(m->env, &b->timer);
+	}
 	b->posted = true;
 	weft_env_post(m->env, &b->post);
+}
+
+static void waited_enough(void *arg)
+{
+	struct mds *m = arg;
+
+	m->batch.waiting = false;
+	m->batch.posted = true;
+	batch_run(m);
 }
 
 static void run_read(struct mds_op *op)
@@ -238,6 +281,8 @@ static void commit_done(void *arg)
 	struct mds *m = arg;
 
 	if (!m->batch.err) {
+		mds_gather_done(&m->batch.gather, weft_env_now(m->env) - m->batch.commit_ns,
+				m->batch.ops.requests, m->batch.queue.requests);
 		batch_complete(m);
 		return;
 	}
@@ -289,6 +334,7 @@ static void batch_run(void *arg)
 	if (b->ops.count > m->stats.batch_max)
 		m->stats.batch_max = b->ops.count;
 	b->state = MDS_COMMIT;
+	b->commit_ns = weft_env_now(m->env);
 	weft_env_work(m->env, &b->work);
 }
 
@@ -302,6 +348,7 @@ int mds_batch_init(struct mds *m)
 	mds_oplist_init(&b->deferred);
 	b->post.cb = batch_run;
 	b->post.arg = m;
+	weft_timer_init(&b->timer, waited_enough, m);
 	b->work.fn = commit_work;
 	b->work.done = commit_done;
 	b->work.arg = m;
@@ -318,6 +365,7 @@ void mds_batch_fini(struct mds *m)
 
 	if (!b->nodes.buckets)
 		return;
+	weft_timer_stop(m->env, &b->timer);
 	while ((l = mds_table_each(&b->nodes, NULL))) {
 		mds_table_del(&b->nodes, l);
 		free(l);

@@ -6,6 +6,7 @@
 #define WEFT_MDS_BATCH_H
 
 #include "common/env.h"
+#include "mds/gather.h"
 #include "mds/store.h"
 #include "mds/table.h"
 
@@ -67,6 +68,7 @@ enum mds_batch_state { MDS_IDLE, MDS_BUILD, MDS_COMMIT };
 struct mds_oplist {
 	struct mds_op *head, **tail;
 	u32 count;
+	u32 requests; /* of others; the rest is our own work */
 };
 
 struct mds_batch {
@@ -79,6 +81,10 @@ struct mds_batch {
 	struct weft_post post;
 	struct weft_work work;
 	bool posted;
+	struct mds_gather gather;
+	struct weft_timer timer; /* the wait for company ends */
+	bool waiting;
+	u64 commit_ns; /* env time of the commit's begin */
 	int err;
 	size_t bytes;
 };

@@ -150,6 +150,7 @@ char *mds_stats_text(struct mds *m, size_t *len)
 	ROW("batches", s->batches);
 	ROW("batch_ops", s->batch_ops);
 	ROW("batch_max", s->batch_max);
+	ROW("batch_waits", s->batch_waits);
 	ROW("parked", s->parked);
 	ROW("deferred", s->deferred);
 	ROW("replayed", s->replayed);

@@ -24,7 +24,7 @@
 /* Counters of a target. */
 struct mds_stats {
 	u64 ops_read, ops_write, ops_internal;
-	u64 batches, batch_ops, batch_max;
+	u64 batches, batch_ops, batch_max, batch_waits;
 	u64 parked, deferred, replayed;
 	u64 txn_started, txn_committed, txn_aborted, txn_busy, txn_prepared;
 	u64 purged, purge_backlog, cuts;

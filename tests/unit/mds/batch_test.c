@@ -93,6 +93,68 @@ static void test_one_sync(void)
 	sim_stop(&sim);
 }
 
+/* One round: the first @n send a request each, at once or one after the other; all are answered. */
+static void round_of(struct sender *who, u32 n, u32 nr, bool at_once)
+{
+	struct sim_request r;
+	u32 k;
+
+	for (k = 0; k < n; k++) {
+		snprintf(who[k].name, sizeof(who[k].name), "r%u.%u", nr, k);
+		r = create_request(&who[k].req, who[k].name, nr);
+		sim.me = &who[k].c;
+		sim_begin(&sim, &r);
+		/* The first one's batch would go alone if it did not wait. */
+		if (!at_once)
+			sim_step(&sim);
+	}
+	while (sim.servers[0].m->ops)
+		CU_ASSERT_FATAL(sim_step_until(&sim, sim.now + 100 * WEFT_NS_PER_MS));
+}
+
+/* Where others were under way a batch waits for them; alone nobody waits. */
+static void test_company(void)
+{
+	static struct sender who[4];
+	struct mds_stats *st;
+	u64 start;
+	u32 k, waits;
+
+	begin(1);
+	for (k = 0; k < 4; k++)
+		sim_client(&sim, &who[k].c);
+	sim.commit_ns = 4 * WEFT_NS_PER_MS;
+	st = &sim.servers[0].m->stats;
+	/* Alone: a sync for each, and no time but that of the commits. */
+	for (k = 1; k <= 8; k++) {
+		u64 batches = st->batches;
+
+		start = sim.now;
+		round_of(who, 1, k, false);
+		CU_ASSERT_EQUAL(st->batches - batches, 1);
+		CU_ASSERT(sim.now - start < sim.commit_ns + WEFT_NS_PER_MS);
+	}
+	CU_ASSERT_EQUAL(st->batch_waits, 0);
+	/* Four: once it is known that there are four, all go together, without the whole wait. */
+	round_of(who, 4, k++, true);
+	for (; k <= 16; k++) {
+		u64 batches = st->batches;
+
+		start = sim.now;
+		round_of(who, 4, k, false);
+		CU_ASSERT_EQUAL(st->batches - batches, 1);
+		CU_ASSERT(sim.now - start < sim.commit_ns + WEFT_NS_PER_MS);
+	}
+	/* The others are gone: one wait, as long as a commit, then none. */
+	waits = st->batch_waits;
+	for (; k <= 20; k++)
+		round_of(who, 1, k, false);
+	CU_ASSERT_EQUAL(st->batch_waits - waits, 1);
+	CU_ASSERT_EQUAL(sim.fatal, 0);
+	CU_ASSERT(sim_consistent(&sim));
+	sim_stop(&sim);
+}
+
 /* What fails, or changes nothing, costs no sync; reading goes on while a commit is under way. */
 static void test_no_sync(void)
 {
@@ -232,6 +294,7 @@ int main(void)
 		return 2;
 	s = CU_add_suite("mds/batch", NULL, NULL);
 	CU_add_test(s, "one sync for many", test_one_sync);
+	CU_add_test(s, "waiting for company", test_company);
 	CU_add_test(s, "no sync for nothing", test_no_sync);
 	CU_add_test(s, "commits fail", test_commit_fails);
 	CU_add_test(s, "memory fails", test_memory);

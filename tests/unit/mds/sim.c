@@ -567,6 +567,7 @@ static void event_run(struct sim *s, struct sim_event *e)
 		break;
 	case EV_WORK:
 		e->work->fn(e->work->arg);
+		s->now += s->commit_ns;
 		e->work->done(e->work->arg);
 		break;
 	case EV_CALL:

@@ -57,6 +57,7 @@ struct sim {
 	struct weft_env env;
 	u64 now, steps;
 	u64 crash_at; /* before this step, 0: never */
+	u64 commit_ns; /* so long takes a commit */
 	u32 crash_who;
 	u32 rnd;
 	u32 nservers;
