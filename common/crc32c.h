@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crc32c (Castagnoli) of data in memory and in buffer lists: the checksum of bulk on the wire and
- * of blocks on disk. Uses the processor's instruction where it has one.
+ * of blocks on disk.
  */
 #ifndef WEFT_COMMON_CRC32C_H
 #define WEFT_COMMON_CRC32C_H
@@ -30,6 +30,10 @@ uint32_t weft_crc32c(uint32_t crc, const void *data, size_t len);
  * Return: the new state.
  */
 uint32_t weft_crc32c_raw(uint32_t crc, const void *data, size_t len);
+
+/* The two ways to do weft_crc32c_raw(), of which that takes the faster one. */
+uint32_t weft_crc32c_by_isal(uint32_t crc, const uint8_t *p, size_t len);
+uint32_t weft_crc32c_by_tables(uint32_t crc, const uint8_t *p, size_t len);
 
 /**
  * weft_crc32c_sg() - checksum of a buffer list

@@ -29,6 +29,23 @@ static void crc(void)
 	}
 }
 
+/* Both ways, for all lengths and alignments around the tables' 16 bytes. */
+static void ways(void)
+{
+	uint8_t data[300];
+	size_t off, len;
+	uint32_t seed = 1;
+
+	for (len = 0; len < sizeof(data); len++) {
+		seed = seed * 1664525 + 1013904223;
+		data[len] = seed >> 24;
+	}
+	for (off = 0; off < 16; off++)
+		for (len = 0; len <= sizeof(data) - 16; len++)
+			CU_ASSERT_EQUAL(weft_crc32c_by_tables(seed, data + off, len),
+					weft_crc32c_by_isal(seed, data + off, len));
+}
+
 static void statuses(void)
 {
 	int seen[200] = { 0 };
@@ -52,6 +69,7 @@ static void statuses(void)
 int main(void)
 {
 	static const struct unit_test tests[] = { { "crc32c", crc },
+						  { "ways", ways },
 						  { "statuses", statuses },
 						  { NULL, NULL } };
 
