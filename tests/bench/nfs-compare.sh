@@ -17,6 +17,7 @@
 #	--sample COMMAND  prints "SYNCS BYTES" of the servers (server-totals, which needs $WEFT_CONF)
 #	--data DIR (/data)   the disk that both use
 #	--other DIR     instead of weft: any directory without counters (to try this script out)
+#	--only NAMES    parts of the work: md (metadata and small files), io, direct, counts
 #	--targets       fail when a ratio is below, or a count above, what issue 2 asks for
 #
 # Status: 0; 1 a target was missed (--targets); 2 it could not run, which a sentence explains.
@@ -24,6 +25,7 @@ set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${WEFT_BUILD:-$here/../../build}/tests/bench
 rounds=3 threads=4 files=200 size=64m results= stats= sample= data=/data weft= plain= targets=
+only="md io direct counts"
 
 die() { echo "nfs-compare: $*" >&2; exit 2; }
 
@@ -38,6 +40,7 @@ while [ $# -gt 0 ]; do
 	--sample) sample=$2; shift 2 ;;
 	--data) data=$2; shift 2 ;;
 	--other) weft=$2 plain=1; shift 2 ;;
+	--only) only=${2//,/ }; shift 2 ;;
 	--targets) targets=1; shift ;;
 	-*) die "unknown option $1" ;;
 	*) weft=$1; shift ;;
@@ -96,18 +99,26 @@ weft_sample() {
 	sh -c "$sample" >/dev/null || die "the servers' counters cannot be read: $sample (use --sample)"
 }
 
+wanted() { [[ " $only " == *" $1 "* ]]; }
+
+work_md() {
+	"$bin/mdbench" --json --drop -t "$threads" -n "$files" "$@" &&
+		"$bin/mdbench" --json --phases create,unlink,rename -t 1 -n 100 "$@" |
+		sed 's/"phase":"/&alone_/'
+}
+
+work_io() { "$bin/iobench" --json --drop -t 1 -s "$size" "$@"; }
+work_direct() { work_io --direct "$@" | sed 's/"phase":"/&direct_/'; }
+
 # work LABEL DIR COUNTERS...: one round on one file system
 work() {
-	local label=$1 dir=$2
+	local label=$1 dir=$2 part
 	shift 2
-	{
-		"$bin/mdbench" --json --drop --label "$label" -t "$threads" -n "$files" "$@" "$dir" &&
-			"$bin/mdbench" --json --label "$label" --phases create,unlink,rename -t 1 -n 100 \
-				"$@" "$dir" | sed 's/"phase":"/&alone_/' &&
-			"$bin/iobench" --json --drop --label "$label" -t 1 -s "$size" "$@" "$dir" &&
-			"$bin/iobench" --json --drop --label "$label" -t 1 -s "$size" --direct "$@" "$dir" |
-			sed 's/"phase":"/&direct_/'
-	} >>"$results" || die "the benchmark failed on $label ($dir)"
+	for part in md io direct; do
+		wanted $part || continue
+		work_$part --label "$label" "$@" "$dir" >>"$results" ||
+			die "the benchmark failed on $label ($dir)"
+	done
 }
 
 work_weft() { work weft "$weft" ${stats:+--stats "$stats"} ${sample:+--sample "$sample"}; }
@@ -228,10 +239,10 @@ for round in $(seq "$rounds"); do
 		work_weft
 	fi
 done
-[ -n "$plain" ] || counts
+[ -n "$plain" ] || ! wanted counts || counts
 echo "weft and NFSv4.2 (sync) on $data: $threads threads, $files files each, $rounds rounds, medians"
 echo "(rpcs, syncs and bytes written are for one operation)"
 status=0
 table || status=1
-[ -n "$plain" ] || { echo && echo "at most (RPCs: plus 0.05 for what is needed once)" && counts_table; } || status=1
+[ -n "$plain" ] || ! wanted counts || { echo && echo "at most (RPCs: plus 0.05 for what is needed once)" && counts_table; } || status=1
 exit $status
