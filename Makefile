@@ -28,6 +28,7 @@ SAN ?=
 T ?=
 SUITES ?=
 KERNEL ?= stock
+NET ?= tcp
 FUZZ ?= 60
 MINUTES ?= 10
 PREFIX ?= /usr/local
@@ -114,9 +115,9 @@ check: $(if $(SAN),user,all) tests
 unit: $(UNIT_PICK)
 	$(Q)tests/run unit $(UNIT_PICK)
 
-## vm-check: suites in a guest; KERNEL=stock|uml-debug|x86-kasan|x86-lockdep SUITES='a b'
+## vm-check: suites in a guest; KERNEL=stock|uml-debug|x86-kasan|x86-lockdep NET=tcp|rdma SUITES='a b'
 vm-check: all tests
-	$(Q)tests/vm/vm-check --kernel $(KERNEL) $(SUITES)
+	$(Q)tests/vm/vm-check --kernel $(KERNEL) --net $(NET) $(SUITES)
 
 ## vm-selftest: does the lab notice what it must notice?
 vm-selftest: tests

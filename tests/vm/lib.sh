@@ -7,6 +7,10 @@
 # and then calls check, require and expect_errno; each counts as one test. When the suite ends, how
 # ever it ends, what it mounted and started is taken down and `N passed, N failed` is printed.
 #
+# $WEFT_NET says how mounts talk to servers: tcp, or rdma (make vm-check NET=rdma): then weft_up has
+# the servers listen on the guest's RDMA device too, and mounts get net=rdma. rdma.sh, which is
+# here as well, has what concerns the devices.
+#
 #	check WHAT COMMAND...		one test: the command must succeed
 #	refuse WHAT COMMAND...		one test: the command must fail
 #	require WHAT COMMAND...		as check; without it the rest makes no sense: the suite ends
@@ -14,6 +18,7 @@
 #	program COMMAND...		a program that counts its own tests: they count here
 #	scaled N			N on the stock kernel, a fifth on kernels with checkers
 #	weft_module			load it, with what it depends on
+#	weft_module_remove		all of ours; fails while it is used
 #	weft_up [MDS [OSS]]		module, cluster on loopback in /data/weft (2 and 3)
 #	weft_mount [DIR [OPTIONS]]	mount it ($MNT)
 #	weft_umount [DIR]
@@ -27,6 +32,7 @@ set -u
 . "$WEFT_TOP/tests/lib/counts.sh"
 . "$WEFT_TOP/tests/vm/rdma.sh"
 export PATH=$WEFT_BUILD/bin:$PATH
+: "${WEFT_NET:=tcp}"
 WEFT_DIR=/data/weft
 MNT=/weft
 passed=0 failed=0
@@ -124,23 +130,38 @@ scaled() { [ "$WEFT_KERNEL" = stock ] && echo "$1" || echo $((($1 + 4) / 5)); }
 
 drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 
-weft_module() {
-	grep -q '^weft ' /proc/modules && return
-	# insmod does not look for what the module needs, modprobe does not find ours.
-	modinfo -F depends "$WEFT_KMOD/weft.ko" | tr , '\n' | xargs -r modprobe -a || return
-	insmod "$WEFT_KMOD/weft.ko"
+# insmod does not look for what a module needs, modprobe does not find ours.
+_insert() {
+	! grep -q "^$1 " /proc/modules || return 0
+	modinfo -F depends "$WEFT_KMOD/$1.ko" | tr , '\n' | grep -vx weft | xargs -r modprobe -a || return
+	insmod "$WEFT_KMOD/$1.ko"
+}
+
+weft_module() { _insert weft && { [ "$WEFT_NET" = tcp ] || _insert weft_rdma; }; }
+
+weft_module_remove() {
+	local module
+	for module in weft_rdma weft; do
+		! grep -q "^$module " /proc/modules || rmmod $module || return
+	done
 }
 
 weft_up() {
+	local rdma=()
 	# mount(8) calls /sbin/mount.<type>.
 	[ -e /sbin/mount.weft ] || cp "$WEFT_BUILD/bin/mount.weft" /sbin/
+	if [ "$WEFT_NET" != tcp ]; then
+		rdma_up "${WEFT_RDMA:-rxe}" || return
+		rdma=(--rdma "$(rdma_address)")
+	fi
 	weft_module || return
 	mkdir -p $WEFT_DIR
-	weft dev up --dir $WEFT_DIR --mds "${1:-2}" --oss "${2:-3}" >/run/weft-up || return
+	weft dev up --dir $WEFT_DIR --mds "${1:-2}" --oss "${2:-3}" "${rdma[@]}" >/run/weft-up || return
 	cat /run/weft-up
 	# The line it prints for people is the one that is used here.
 	WEFT_SOURCE=$(grep -o '[^ ]*:/ ' /run/weft-up | head -n 1 | tr -d ' ')
 	WEFT_OPTIONS=$(sed -n 's/.*mount -t weft.* -o \([^ ]*\).*/\1/p' /run/weft-up | head -n 1)
+	[[ $WEFT_NET = tcp || $WEFT_OPTIONS == *net=* ]] || WEFT_OPTIONS+=${WEFT_OPTIONS:+,}net=$WEFT_NET
 	[ -n "$WEFT_SOURCE" ]
 }
 
@@ -177,5 +198,5 @@ weft_down() {
 		rm -rf $WEFT_DIR
 		WEFT_SOURCE=
 	fi
-	! grep -q '^weft ' /proc/modules || rmmod weft
+	weft_module_remove
 }

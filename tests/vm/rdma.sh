@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# tests/vm/rdma.sh - RDMA devices of software in a guest. Sourced by lib.sh; `run --rdma` uses it alone.
+# tests/vm/rdma.sh - RDMA devices of software in a guest, and the links between the two guests of a
+# pair. Sourced by lib.sh; `run --rdma` and `pair` use it alone.
 #
 # An RDMA device sits on a network device. In a guest of its own these are rail0 and rail1, dummy
 # devices that loop back what is sent to their own address: the connection manager does not work on
@@ -12,6 +13,12 @@
 #	rdma_device [N]			name of the RDMA device there
 #	rdma_counter DEVICE NAME	a counter of the port: sent_pkts, rcvd_pkts, rdma_sends, ..
 #	rdma_resources			"qp N cq N mr N pd N cm_id N": what exists on all devices together
+#
+# In a guest of a pair:
+#	link_set N on|off [quiet]	plug or unplug this guest's end of link N (netdev ethN); with
+#					quiet it does not wait until the guest itself has noticed
+#	remote COMMAND			in the client: have the server run it in its one shell; what it
+#					prints and its status come back
 
 # siw is no part of Debian's kernel: it was built by tests/vm/siw.
 _rdma_driver() {
@@ -83,3 +90,69 @@ rdma_down() {
 	siw) rmmod siw ;;
 	esac
 }
+
+# What a pair's guests do first. The monitor (QMP) of this guest is its second serial line; what the
+# line echoed before it was told not to confuses the monitor once.
+links_up() {
+	local n try host=1
+	[ "$1" = server ] || host=2
+	for n in 0 1; do
+		ip addr add 10.$((77 + n)).0.$host/24 dev eth$n && ip link set eth$n mtu 9000 up || return
+	done
+	stty -F /dev/ttyS1 raw -echo && stty -F /dev/ttyS2 raw -echo || return
+	cat /dev/ttyS1 >/run/monitor.log &
+	for try in $(seq 50); do
+		printf '\n{"execute":"qmp_capabilities"}\n' >/dev/ttyS1
+		sleep 0.1
+		grep -q '"return"' /run/monitor.log && return 0
+	done
+	return 1
+}
+
+link_set() {
+	local up=true want=1 try
+	[ "$2" = on ] || { up=false; want=0; }
+	printf '{"execute":"set_link","arguments":{"name":"link%d","up":%s}}\n' "$1" $up >/dev/ttyS1
+	[ -z "${3:-}" ] || return 0
+	for try in $(seq 100); do
+		[ "$(cat "/sys/class/net/eth$1/carrier")" = $want ] && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# The line between the guests: `TOKEN COMMAND` goes there, `| TEXT` lines and `= TOKEN STATUS` come back.
+serve_remote() {
+	local token command
+	while read -r token command <&9; do
+		[ "$command" = remote_down ] && break
+		eval "$command" >/run/remote.out 2>&1 </dev/null 9<&-
+		printf -- '= %s %d\n' "$token" $? >/run/remote.status
+		sed 's/^/| /' /run/remote.out >&9
+		cat /run/remote.status >&9
+	done 9<>/dev/ttyS2
+}
+
+remote() {
+	local token=$RANDOM.$RANDOM line
+	printf '%s %s\n' $token "$*" >/dev/ttyS2
+	while IFS= read -r -t "${REMOTE_TIMEOUT:-300}" line; do
+		case $line in
+		'| '*) echo "${line#| }" ;;
+		"= $token "*) return "${line##* }" ;;
+		esac
+	done </dev/ttyS2
+	echo "remote: no answer to: $*"
+	return 99
+}
+
+# The other guest may still be booting, and drops what comes before it listens.
+remote_up() {
+	local try
+	for try in $(seq 60); do
+		REMOTE_TIMEOUT=2 remote true && return 0
+	done
+	return 1
+}
+
+remote_down() { printf '0 remote_down\n' >/dev/ttyS2; }

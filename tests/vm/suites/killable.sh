@@ -21,7 +21,7 @@ killed() {
 gone() {
 	local try
 	for try in $(seq 100); do
-		rmmod weft 2>/dev/null && return 0
+		weft_module_remove 2>/dev/null && return 0
 		sleep 0.1
 	done
 	return 1

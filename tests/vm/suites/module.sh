@@ -10,7 +10,7 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
 	require "load $round" weft_module
 	check "registered $round" registered
 	expect_errno EEXIST insmod "$WEFT_KMOD/weft.ko"
-	require "unload $round" rmmod weft
+	require "unload $round" weft_module_remove
 	refuse "gone $round" registered
 done
 check "says what it is" grep -q GPL <(modinfo -F license "$WEFT_KMOD/weft.ko")
