@@ -2,19 +2,31 @@
 /*
  * RocksDB behind common/kv.h: the only file that includes its header.
  *
- * Happy path: changes gather in a WriteBatchWithIndex, reads see the batch before the store, and
- * one write commits them, with a sync when durability is asked for.
+ * Happy path: changes gather in a WriteBatchWithIndex and reads see the batch before the store. A
+ * commit that is to be durable writes the batch to the store's commit log (kvlog.h), which is one
+ * write to blocks that are there already; RocksDB then gets it without a sync. When the commit log
+ * is full, RocksDB's own log is synced once and the commit log begins again at its front. Opening
+ * applies what the commit log has: RocksDB's log may have lost any part of that.
  *
  * Failures: RocksDB tells them as strings; their beginning decides the errno, and the string is
  * logged together with the store's path. Whether a batch whose write failed is in the store shows
  * when it is opened again. Until then RocksDB refuses further writes, unless what failed was a lack
  * of space: then it goes on by itself, some time after there is space again.
  *
- * Protection: see kv.h; the counters are atomic.
+ * A batch that the commit log has and RocksDB refused is taken back; when that fails as well, the
+ * store refuses commits until it is opened again. Before something bypasses the commit log (a batch
+ * that is too large for it or is not to be durable, a deleted range) RocksDB's log is synced and the
+ * commit log is cleared, so that nothing old is ever applied over it.
+ *
+ * Protection: see kv.h; writes are serialised by a lock, since records of the commit log carry
+ * RocksDB's sequence numbers; the counters are atomic.
+ *
+ * Fault points: kv.commit.before, kv.commit.logged (RocksDB does not have it yet), kv.commit.after.
  */
 #include "common/kv.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +36,14 @@
 #include <unistd.h>
 
 #include "common/fault.h"
+#include "common/kvlog.h"
 #include "common/log.h"
 
 #define CACHE_DEFAULT (64u << 20)
 #define MEMTABLE_DEFAULT (16u << 20)
 #define MAX_WAL_BYTES (256u << 20)
+#define LOG_NAME "commits"
+#define LOG_BATCH_MAX (WEFT_KVLOG_MAX / 4)
 
 struct weft_kv {
 	char *path;
@@ -41,6 +56,10 @@ struct weft_kv {
 	rocksdb_readoptions_t *ropts;
 	rocksdb_writeoptions_t *wopts;
 	rocksdb_writeoptions_t *wopts_sync;
+	pthread_mutex_t lock; /* over writes */
+	struct weft_kvlog *log; /* NULL: opened for reading */
+	bool unlogged; /* RocksDB has changes that are in no log and not synced */
+	bool broken;   /* the commit log may hold a batch that failed */
 	struct weft_kv_stats stats;
 };
 
@@ -133,9 +152,13 @@ static void db_options(struct weft_kv *kv, const struct weft_kv_opts *o)
 	rocksdb_options_set_max_total_wal_size(kv->opts, MAX_WAL_BYTES);
 	rocksdb_options_set_keep_log_file_num(kv->opts, 3);
 	rocksdb_options_set_max_open_files(kv->opts, 512);
-	/* A torn end of the log was never acknowledged; anything else is corruption. */
-	rocksdb_options_set_wal_recovery_mode(kv->opts,
-					      rocksdb_tolerate_corrupted_tail_records_recovery);
+	/*
+	 * What a power loss leaves of the unsynced end of RocksDB's log may be anything; the commit
+	 * log has it. That nothing more is missing is checked when its records are applied.
+	 */
+	rocksdb_options_set_wal_recovery_mode(kv->opts, rocksdb_point_in_time_recovery);
+	/* The end that the commit log waits for stays short. */
+	rocksdb_options_set_wal_bytes_per_sync(kv->opts, 1u << 20);
 	/*
 	 * RocksDB's own LOG stays silent: Debian's library has its assertions on and aborts when it
 	 * logs again after a write of LOG failed, as on a full file system. What goes wrong is told
@@ -166,6 +189,100 @@ static void db_open(struct weft_kv *kv, const struct weft_kv_opts *o, char **err
 		kv->db = rocksdb_open_column_families(
 			kv->opts, o->path, o->ncfs, names,
 			(const rocksdb_options_t *const *)kv->cf_opts, kv->cfs, err);
+}
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
+}
+
+static uint64_t last_seq(const struct weft_kv *kv)
+{
+	return rocksdb_get_latest_sequence_number(kv->db);
+}
+
+static int replay_one(void *arg, uint64_t end, const void *data, size_t len)
+{
+	struct weft_kv *kv = arg;
+	rocksdb_writebatch_t *wb;
+	char *err = NULL;
+
+	if (len < 12)
+		return -EUCLEAN;
+	if (!kv->log)
+		return end > last_seq(kv) ? -EAGAIN : 0;
+	wb = rocksdb_writebatch_create_from(data, len);
+	rocksdb_write(kv->db, kv->wopts, wb, &err);
+	rocksdb_writebatch_destroy(wb);
+	return kv_error(kv, err);
+}
+
+static int sync_wal(struct weft_kv *kv)
+{
+	char *err = NULL;
+
+	rocksdb_flush_wal(kv->db, 1, &err);
+	count(&kv->stats.syncs, 1);
+	return kv_error(kv, err);
+}
+
+/* Makes RocksDB keep by itself all that the commit log has. */
+static int settle(struct weft_kv *kv)
+{
+	int ret;
+
+	if (weft_kvlog_empty(kv->log))
+		return 0;
+	ret = sync_wal(kv);
+	return ret ? ret : weft_kvlog_clear(kv->log, last_seq(kv));
+}
+
+/* A store without a commit log is new, a copy, or was made before there was one. */
+static int open_log(struct weft_kv *kv, const char *path, bool rdonly)
+{
+	struct weft_kvlog *log;
+	int ret;
+
+	ret = weft_kvlog_open(path, rdonly, &log);
+	if (ret == -ENOENT && rdonly)
+		return 0;
+	if (ret == -ENOENT) {
+		ret = weft_kvlog_create(path);
+		if (!ret)
+			ret = weft_kvlog_open(path, false, &log);
+	}
+	if (ret)
+		return ret;
+	if (!rdonly)
+		kv->log = log;
+	ret = weft_kvlog_replay(log, last_seq(kv), replay_one, kv);
+	if (rdonly)
+		weft_kvlog_close(log);
+	if (ret <= 0 || rdonly)
+		return ret < 0 ? ret : 0;
+	weft_info("changes applied again from the commit log", "store=%s batches=%d", kv->path, ret);
+	ret = sync_wal(kv);
+	return ret ? ret : weft_kvlog_clear(log, last_seq(kv));
+}
+
+static int attach_log(struct weft_kv *kv, const struct weft_kv_opts *o, char *err)
+{
+	const char *why;
+	char path[WEFT_KV_ERR_MAX - 100];
+	int ret;
+
+	if (snprintf(path, sizeof(path), "%s/" LOG_NAME, o->path) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	ret = open_log(kv, path, o->flags & WEFT_KV_RDONLY);
+	if (!ret)
+		return 0;
+	why = strerror(-ret);
+	if (ret == -EUCLEAN)
+		why = "damaged, or changes between it and RocksDB's files are missing";
+	if (ret == -EAGAIN)
+		why = "it has changes that are not applied: start the server once";
+	snprintf(err, WEFT_KV_ERR_MAX, "%s: %s", path, why);
+	return ret;
 }
 
 /* RocksDB makes a directory and a lock file even where it then finds no store. */
@@ -203,6 +320,7 @@ int weft_kv_open(const struct weft_kv_opts *o, struct weft_kv **out, char err[WE
 		return -ENOMEM;
 	}
 	kv->ncfs = o->ncfs;
+	pthread_mutex_init(&kv->lock, NULL);
 	kv->cache = rocksdb_cache_create_lru(o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT);
 	db_options(kv, o);
 	db_open(kv, o, &why);
@@ -210,6 +328,11 @@ int weft_kv_open(const struct weft_kv_opts *o, struct weft_kv **out, char err[WE
 		ret = err_number(why);
 		snprintf(err, WEFT_KV_ERR_MAX, "%s: %s", o->path, why);
 		rocksdb_free(why);
+		weft_kv_close(kv);
+		return ret;
+	}
+	ret = attach_log(kv, o, err);
+	if (ret) {
 		weft_kv_close(kv);
 		return ret;
 	}
@@ -223,6 +346,9 @@ void weft_kv_close(struct weft_kv *kv)
 
 	if (!kv)
 		return;
+	/* Without it the next start applies what the commit log has once more. */
+	if (kv->log && !kv->broken)
+		settle(kv);
 	for (i = 0; i < kv->ncfs && kv->db; i++)
 		rocksdb_column_family_handle_destroy(kv->cfs[i]);
 	if (kv->db)
@@ -234,13 +360,10 @@ void weft_kv_close(struct weft_kv *kv)
 	rocksdb_writeoptions_destroy(kv->wopts);
 	rocksdb_writeoptions_destroy(kv->wopts_sync);
 	rocksdb_cache_destroy(kv->cache);
+	weft_kvlog_close(kv->log);
+	pthread_mutex_destroy(&kv->lock);
 	free(kv->path);
 	free(kv);
-}
-
-static void count(uint64_t *counter, uint64_t n)
-{
-	__atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
 }
 
 int weft_kv_get(struct weft_kv *kv, unsigned int cf, const void *key, size_t klen,
@@ -285,11 +408,18 @@ int weft_kv_delete_range(struct weft_kv *kv, unsigned int cf, const void *from, 
 {
 	uint64_t start = now_ns();
 	char *err = NULL;
+	int ret;
 
-	rocksdb_delete_range_cf(kv->db, sync ? kv->wopts_sync : kv->wopts, kv->cfs[cf], from, flen,
-				to, tlen, &err);
+	pthread_mutex_lock(&kv->lock);
+	ret = kv->broken ? -EIO : settle(kv);
+	if (!ret) {
+		rocksdb_delete_range_cf(kv->db, sync ? kv->wopts_sync : kv->wopts, kv->cfs[cf],
+					from, flen, to, tlen, &err);
+		kv->unlogged = !sync;
+	}
+	pthread_mutex_unlock(&kv->lock);
 	count_write(kv, sync, flen + tlen, start);
-	return kv_error(kv, err);
+	return ret ? ret : kv_error(kv, err);
 }
 
 int weft_kv_batch_create(struct weft_kv *kv, struct weft_kv_batch **out)
@@ -425,22 +555,74 @@ int weft_kv_batch_rollback(struct weft_kv_batch *b)
 	return kv_error(b->kv, err);
 }
 
+/* Return: 1: the batch is in the commit log, 0: RocksDB has to sync it, or a negative errno. */
+static int log_batch(struct weft_kv_batch *b, const char *data, size_t len)
+{
+	unsigned int n = weft_kv_batch_count(b);
+	struct weft_kv *kv = b->kv;
+	int ret;
+
+	if (!n || kv->unlogged || len > LOG_BATCH_MAX)
+		return 0;
+	if (!weft_kvlog_fits(kv->log, len)) {
+		ret = sync_wal(kv);
+		if (ret)
+			return ret;
+		weft_kvlog_rewind(kv->log);
+		if (!weft_kvlog_fits(kv->log, len))
+			return 0;
+	}
+	ret = weft_kvlog_append(kv->log, last_seq(kv), n, data, len);
+	if (!ret)
+		return 1;
+	weft_err("the commit log cannot be written", "store=%s err=%d", kv->path, ret);
+	kv->broken = weft_kvlog_cancel(kv->log) != 0;
+	return ret;
+}
+
+static int commit_locked(struct weft_kv_batch *b, bool sync, size_t *bytes)
+{
+	struct weft_kv *kv = b->kv;
+	const char *data = rocksdb_writebatch_wi_data(b->wb, bytes);
+	int logged = 0, ret;
+	char *err = NULL;
+
+	if (kv->broken)
+		return -EIO;
+	if (sync)
+		logged = log_batch(b, data, *bytes);
+	if (logged < 0)
+		return logged;
+	ret = logged ? WEFT_FAULT("kv.commit.logged") : settle(kv);
+	if (ret < 0) {
+		kv->broken = logged;
+		return ret;
+	}
+	rocksdb_write_writebatch_wi(kv->db, sync && !logged ? kv->wopts_sync : kv->wopts, b->wb,
+				    &err);
+	if (err && logged)
+		kv->broken = weft_kvlog_cancel(kv->log) != 0;
+	if (!err && !logged)
+		kv->unlogged = !sync;
+	return kv_error(kv, err);
+}
+
 int weft_kv_commit(struct weft_kv_batch *b, bool sync)
 {
 	struct weft_kv *kv = b->kv;
 	uint64_t start = now_ns();
-	char *err = NULL;
-	size_t bytes;
+	size_t bytes = 0;
 	int ret;
 
 	ret = WEFT_FAULT("kv.commit.before");
 	if (ret < 0)
 		return ret;
-	rocksdb_writebatch_wi_data(b->wb, &bytes);
-	rocksdb_write_writebatch_wi(kv->db, sync ? kv->wopts_sync : kv->wopts, b->wb, &err);
+	pthread_mutex_lock(&kv->lock);
+	ret = commit_locked(b, sync, &bytes);
+	pthread_mutex_unlock(&kv->lock);
 	count_write(kv, sync, bytes, start);
-	if (err)
-		return kv_error(kv, err);
+	if (ret)
+		return ret;
 	ret = WEFT_FAULT("kv.commit.after");
 	return ret < 0 ? ret : 0;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <dirent.h>
 #include <unistd.h>
@@ -276,6 +277,156 @@ static void faults(void)
 	unit_rmdir(dir);
 }
 
+/* A copy of the files as they are now, as kill -9 would leave them. Return: its directory. */
+static const char *snapshot(const char *dir, const char *name)
+{
+	static char to[4][300];
+	static int turn;
+	char *out = to[turn++ % 4];
+	char cmd[700];
+
+	snprintf(out, 300, "%s.%s", dir, name);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s && cp -r %s %s", out, dir, out);
+	CU_ASSERT_EQUAL_FATAL(system(cmd), 0);
+	return out;
+}
+
+static void shell(const char *fmt, const char *a, const char *b)
+{
+	char cmd[700];
+
+	snprintf(cmd, sizeof(cmd), fmt, a, b);
+	CU_ASSERT_EQUAL_FATAL(system(cmd), 0);
+}
+
+static void commit_one(struct weft_kv *kv, const char *key, const char *val, bool sync)
+{
+	struct weft_kv_batch *b;
+
+	CU_ASSERT_EQUAL_FATAL(weft_kv_batch_create(kv, &b), 0);
+	put(b, key, val);
+	CU_ASSERT_EQUAL(weft_kv_commit(b, sync), 0);
+	weft_kv_batch_free(b);
+}
+
+static void expect(const char *dir, const char *key, const char *want)
+{
+	struct weft_kv *kv;
+
+	CU_ASSERT_EQUAL_FATAL(open_kv(dir, 0, &kv), 0);
+	CU_ASSERT(has(kv, NULL, key, want));
+	weft_kv_close(kv);
+}
+
+/* What was durable is there although RocksDB's log lost it, and whatever lies at that log's end. */
+static void power_loss(void)
+{
+	const char *dir = unit_mkdir(), *old, *early;
+	struct weft_kv_stats before, after;
+	struct weft_kv *kv;
+	char key[32];
+	int i;
+
+	CU_ASSERT_EQUAL_FATAL(open_kv(dir, WEFT_KV_CREATE, &kv), 0);
+	early = snapshot(dir, "early");
+	commit_one(kv, "a", "1", true);
+	weft_kv_stats(kv, &before);
+	old = snapshot(dir, "old");
+	for (i = 0; i < 20; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		commit_one(kv, key, "v", true);
+	}
+	commit_one(kv, "a", "2", true);
+	weft_kv_stats(kv, &after);
+	CU_ASSERT_EQUAL(after.syncs - before.syncs, 21);
+	shell("cp %s/commits %s/commits", dir, old);
+	shell("cp %s/commits %s/commits", dir, early);
+	shell("for f in %s/*.log; do head -c 3000 /dev/urandom >>$f; done; : %s", old, "");
+	expect(old, "a", "2");
+	expect(old, "k7", "v");
+	expect(old, "k19", "v");
+	expect(early, "a", "2");
+	/* The commit log begins anew in between. */
+	for (i = 0; i < 100; i++)
+		commit_one(kv, "b", "w", true);
+	expect(snapshot(dir, "now"), "k19", "v");
+	weft_kv_close(kv);
+	expect(dir, "a", "2");
+	shell("rm -rf %s.*; : %s", dir, "");
+	unit_rmdir(dir);
+}
+
+/* Damage that the commit log cannot make good is refused. */
+static void log_missing(void)
+{
+	const char *dir = unit_mkdir(), *early;
+	struct weft_kv *kv;
+	int i;
+
+	CU_ASSERT_EQUAL_FATAL(open_kv(dir, WEFT_KV_CREATE, &kv), 0);
+	early = snapshot(dir, "early");
+	for (i = 0; i < 100; i++)
+		commit_one(kv, "b", "w", true);
+	shell("cp %s/commits %s/commits", dir, early);
+	CU_ASSERT_EQUAL(open_kv(early, 0, &kv), -EUCLEAN);
+	shell("rm -rf %s.*; : %s", dir, "");
+	unit_rmdir(dir);
+}
+
+/* Killed before RocksDB had it: it is applied at the next start. */
+static void logged_only(void)
+{
+	const char *dir = unit_mkdir();
+	struct weft_kv_batch *b;
+	struct weft_kv *kv, *ro;
+
+	CU_ASSERT_EQUAL_FATAL(open_kv(dir, WEFT_KV_CREATE, &kv), 0);
+	commit_one(kv, "a", "1", true);
+	CU_ASSERT_EQUAL_FATAL(weft_kv_batch_create(kv, &b), 0);
+	put(b, "a", "2");
+	weft_fault_set("kv.commit.logged=error(EIO):1");
+	CU_ASSERT_EQUAL(weft_kv_commit(b, true), -EIO);
+	weft_fault_set("");
+	CU_ASSERT(has(kv, NULL, "a", "1"));
+	CU_ASSERT_EQUAL(weft_kv_commit(b, true), -EIO); /* until it is opened again */
+	weft_kv_batch_free(b);
+	weft_kv_close(kv);
+	CU_ASSERT_EQUAL(open_kv(dir, WEFT_KV_RDONLY, &ro), -EAGAIN);
+	expect(dir, "a", "2");
+	CU_ASSERT_EQUAL(open_kv(dir, WEFT_KV_RDONLY, &ro), 0);
+	weft_kv_close(ro);
+	unit_rmdir(dir);
+}
+
+/* What went past the commit log is not undone by what is in it. */
+static void bypass(void)
+{
+	const char *dir = unit_mkdir();
+	static char big[6 << 20];
+	struct weft_kv_batch *b;
+	struct weft_kv *kv;
+
+	CU_ASSERT_EQUAL_FATAL(open_kv(dir, WEFT_KV_CREATE, &kv), 0);
+	commit_one(kv, "a", "1", true);
+	CU_ASSERT_EQUAL_FATAL(weft_kv_batch_create(kv, &b), 0);
+	put(b, "a", "2");
+	weft_kv_put(b, 1, "big", 3, big, sizeof(big));
+	CU_ASSERT_EQUAL(weft_kv_commit(b, true), 0);
+	weft_kv_batch_free(b);
+	expect(snapshot(dir, "s"), "a", "2");
+	commit_one(kv, "a", "3", true);
+	commit_one(kv, "a", "4", false);
+	expect(snapshot(dir, "s"), "a", "4");
+	commit_one(kv, "a", "5", true);
+	commit_one(kv, "a", "6", true);
+	expect(snapshot(dir, "s"), "a", "6");
+	CU_ASSERT_EQUAL(weft_kv_delete_range(kv, 0, "a", 1, "b", 1, true), 0);
+	expect(snapshot(dir, "s"), "a", NULL);
+	weft_kv_close(kv);
+	shell("rm -rf %s.*; : %s", dir, "");
+	unit_rmdir(dir);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -285,6 +436,10 @@ int main(void)
 		{ "open, close, copy", reopen },
 		{ "damaged files", corruption },
 		{ "fault points", faults },
+		{ "power loss", power_loss },
+		{ "a gap before the commit log", log_missing },
+		{ "in the commit log only", logged_only },
+		{ "past the commit log", bypass },
 		{ NULL, NULL },
 	};
 
