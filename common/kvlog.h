@@ -24,7 +24,7 @@
 
 struct weft_kvlog;
 
-#define WEFT_KVLOG_MIN (256u << 10) /* size of a new one; it doubles while it is in use, up to */
+#define WEFT_KVLOG_MIN (1u << 20) /* size of a new one; it doubles while it is in use, up to */
 #define WEFT_KVLOG_MAX (16u << 20)
 
 /**

@@ -347,7 +347,7 @@ static void power_loss(void)
 	expect(old, "k19", "v");
 	expect(early, "a", "2");
 	/* The commit log begins anew in between. */
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 300; i++)
 		commit_one(kv, "b", "w", true);
 	expect(snapshot(dir, "now"), "k19", "v");
 	weft_kv_close(kv);
@@ -365,7 +365,7 @@ static void log_missing(void)
 
 	CU_ASSERT_EQUAL_FATAL(open_kv(dir, WEFT_KV_CREATE, &kv), 0);
 	early = snapshot(dir, "early");
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 300; i++)
 		commit_one(kv, "b", "w", true);
 	shell("cp %s/commits %s/commits", dir, early);
 	CU_ASSERT_EQUAL(open_kv(early, 0, &kv), -EUCLEAN);
