@@ -153,43 +153,43 @@ static bool stale_behind(const struct mds_op *op, const struct mds_inode *i)
 	return (i->size || i->bytes_used) && !mds_open_elsewhere(op->session, i->ino);
 }
 
-/* Return: 0 when the size is set, MDS_ASYNC when the objects must be cut first, or an error. */
-static int set_size(struct mds_op *op, struct mds_node *n, u64 size)
+/* @cut: must objects be cut before the new size may be seen? */
+static int set_size(struct mds_op *op, struct mds_node *n, u64 size, bool *cut)
 {
-	int ret;
+	int ret = 0;
 
 	if (n->i.lflags & WEFT_LAYOUT_INLINE)
 		return mds_truncate_inline(op, n, size);
-	if (!op->cut_done && size > n->i.size && !stale_behind(op, &n->i)) {
-		n->i.size = size;
-		return 0;
-	}
-	ret = mds_cut(op, n, MDS_CUT_TRUNCATE, size);
-	if (ret != MDS_CUT_DONE)
-		return ret ? ret : MDS_ASYNC;
+	if (op->cut_done)
+		ret = mds_cut_end(op, n);
+	else
+		*cut = size <= n->i.size || stale_behind(op, &n->i);
 	n->i.size = size;
-	return 0;
+	return ret;
 }
 
 int mds_run_setattr(struct mds_op *op)
 {
 	const struct weft_setattr_req *req = op->body;
 	u32 valid = le32_to_cpu(req->valid);
+	struct mds_inode before;
 	struct mds_node *n;
+	bool cut = false;
 	int ret;
 
 	ret = mds_tx_inode(&op->tx, op->ino, &n);
 	if (ret)
 		return ret == -ENOENT ? -ESTALE : ret;
+	before = n->i;
 	ret = setattr_check(op, &n->i, valid);
 	if (ret)
 		return ret;
 	if (valid & WEFT_SET_SIZE) {
-		ret = set_size(op, n, le64_to_cpu(req->size));
+		ret = set_size(op, n, le64_to_cpu(req->size), &cut);
 		if (ret)
-			return ret == MDS_ASYNC ? 0 : ret;
+			return ret;
 	}
 	setattr_apply(op, &n->i, valid);
 	mds_reply_attr(op, n);
-	return 0;
+	return cut ? mds_cut(op, n, MDS_CUT_TRUNCATE, &before) : 0;
 }

@@ -2,13 +2,16 @@
 /*
  * Truncation of files in chunks: a change that is half on the data servers.
  *
- * Happy path of an op that cuts: its first run logs the intent and locks the inode; when the batch
- * is durable the objects are cut (trim.c); then the op runs again, drops the intent and sets the
- * size in one batch, and is answered.
+ * Happy path of an op that cuts: its first run makes the change and the reply, logs both as an
+ * intent, leaves the inode as it was and locks it; when the batch is durable the objects are cut
+ * (trim.c); then the op runs again, drops the intent and makes the change in one batch, and is
+ * answered.
  *
  * After a crash the intents are found in the store: their inodes are locked before the first
- * request is served, the objects are cut (again), the size is set. The client's request comes again
- * and finds it done; cutting twice is harmless while nobody can write behind the cut.
+ * request is served, the objects are cut (again), and one batch makes the change and stores the
+ * reply. When the client's request comes again it is not run again (somebody may have written
+ * behind the cut meanwhile): it waits for that reply, or finds it. A spill that is to begin is
+ * only made possible again: its request has no reply stored and runs anew.
  *
  * Fault points: mds.cut.logged, mds.cut.sent.
  */
@@ -18,6 +21,8 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "mds/mds.h"
+
+#define CUT_VERSION 2
 
 static void cut_done(struct mds_trim *t)
 {
@@ -54,25 +59,45 @@ static void cut_bytes(struct mds_inode *i, const struct mds_trim *t)
 		i->bytes_used = t->size && left > 0 ? left : 0;
 }
 
-int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 size)
+int mds_cut_end(struct mds_op *op, struct mds_node *n)
+{
+	char key[MDS_KEY_MAX];
+
+	cut_bytes(&n->i, &op->trim);
+	return mds_tx_del(&op->tx, MDS_CF_META, key, mds_key_meta(key, 'U', n->i.ino));
+}
+
+static int log_intent(struct mds_op *op, enum mds_cut_kind kind, const struct mds_inode *after)
+{
+	struct mds_cut_rec rec = { .version = cpu_to_le32(CUT_VERSION),
+				   .kind = cpu_to_le32(kind) };
+	char buf[sizeof(rec) + sizeof(op->rep)], key[MDS_KEY_MAX];
+	size_t len = sizeof(rec);
+
+	if (kind != MDS_CUT_SPILL && op->slot_seq && op->session) {
+		rec.session = cpu_to_le64(op->session_id);
+		rec.slot = cpu_to_le32(op->slot);
+		rec.slot_seq = cpu_to_le32(op->slot_seq);
+		rec.opcode = cpu_to_le16(op->opcode);
+		rec.body_len = cpu_to_le16(op->rep_len);
+		memcpy(buf + len, &op->rep, op->rep_len);
+		len += op->rep_len;
+	}
+	mds_inode_encode(after, &rec.after);
+	memcpy(buf, &rec, sizeof(rec));
+	return mds_tx_put(&op->tx, MDS_CF_META, key, mds_key_meta(key, 'U', after->ino), buf, len);
+}
+
+int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind,
+	    const struct mds_inode *before)
 {
 	struct mds *m = op->m;
-	struct mds_cut_rec rec = { .version = cpu_to_le32(MDS_REC_VERSION),
-				   .kind = cpu_to_le32(kind), .size = cpu_to_le64(size) };
-	char key[MDS_KEY_MAX];
-	size_t klen = mds_key_meta(key, 'U', n->i.ino);
 	int ret;
 
-	if (op->cut_done) {
-		cut_bytes(&n->i, &op->trim);
-		ret = mds_tx_del(&op->tx, MDS_CF_META, key, klen);
-		return ret ? ret : MDS_CUT_DONE;
-	}
 	op->tx.blocked = mds_lock_blocks(m, mds_lock_inode(n->i.ino), op, true);
 	if (op->tx.blocked)
 		return MDS_PARKED;
-	mds_inode_layout(&n->i, &rec.layout);
-	ret = mds_tx_put(&op->tx, MDS_CF_META, key, klen, &rec, sizeof(rec));
+	ret = log_intent(op, kind, kind == MDS_CUT_SPILL ? before : &n->i);
 	if (!ret)
 		ret = mds_lock_take(m, mds_lock_inode(n->i.ino), op, MDS_LOCK_EXCL, &op->holds);
 	if (ret)
@@ -80,8 +105,9 @@ int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 s
 	m->stats.cuts++;
 	op->trim.m = m;
 	op->trim.ino = n->i.ino;
-	op->trim.size = cut_at(&n->i, kind, size);
-	op->trim.layout = rec.layout;
+	op->trim.size = cut_at(before, kind, n->i.size);
+	mds_inode_layout(before, &op->trim.layout);
+	n->i = *before;
 	op->after = cut_start;
 	op->interim = true;
 	return 0;
@@ -93,26 +119,57 @@ struct mds_redo {
 	struct mds *m;
 	struct mds_trim trim;
 	struct mds_hold *holds;
-	enum mds_cut_kind kind;
-	u64 ino, size;
+	struct mds_session *session; /* NULL: nobody will ask for the reply */
+	struct mds_oplist waiting;   /* the request came again */
+	struct mds_inode after;
+	u32 slot, slot_seq;
+	u16 opcode, body_len;
+	union mds_rep rep;
 	struct weft_timer timer;
 };
 
 static void redo_free(struct mds_redo *r)
 {
+	struct mds_op *op;
+
 	*r->prev = r->next;
 	if (r->next)
 		r->next->prev = r->prev;
 	weft_timer_stop(r->m->env, &r->timer);
 	mds_lock_drop(r->m, &r->holds);
 	mds_trim_fini(&r->trim);
+	if (r->session) {
+		r->session->slots[r->slot].redo = NULL;
+		mds_session_put(r->session);
+	}
+	/* At the end of the target its ops are gone before its redos. */
+	while (!r->m->closing && (op = mds_oplist_pop(&r->waiting)))
+		mds_dispatch(op);
 	free(r);
+}
+
+void mds_cut_wait(struct mds_redo *r, struct mds_op *op)
+{
+	mds_oplist_add(&r->waiting, op);
 }
 
 void mds_cut_fini(struct mds *m)
 {
 	while (m->redos)
 		redo_free(m->redos);
+}
+
+/* The reply tells the inode as it is in the end. */
+static int redo_reply(struct mds_op *op, struct mds_redo *r, const struct mds_inode *i)
+{
+	struct weft_attr attr;
+
+	if (!r->session || r->session->gone)
+		return 0;
+	mds_inode_attr(i, &attr);
+	memcpy(&r->rep, &attr, sizeof(attr));
+	return mds_slot_put(&op->tx, r->session->id, r->slot, r->slot_seq, r->opcode, &r->rep,
+			    r->body_len);
 }
 
 static int redo_run(struct mds_op *op)
@@ -123,22 +180,14 @@ static int redo_run(struct mds_op *op)
 	int ret;
 
 	op->tx.owner = r;
-	ret = mds_tx_inode(&op->tx, r->ino, &n);
+	ret = mds_tx_inode(&op->tx, r->after.ino, &n);
 	if (ret)
 		return ret;
+	n->i = r->after;
 	cut_bytes(&n->i, &r->trim);
-	if (r->kind != MDS_CUT_SPILL) {
-		if (n->i.lflags & WEFT_LAYOUT_INLINE) {
-			ret = mds_truncate_inline(op, n, r->size);
-			if (ret)
-				return ret;
-		}
-		n->i.size = r->size;
-		n->i.mtime = n->i.ctime = op->now;
-		n->i.change++;
-		n->i.data_version++;
-	}
-	return mds_tx_del(&op->tx, MDS_CF_META, key, mds_key_meta(key, 'U', r->ino));
+	ret = redo_reply(op, r, &n->i);
+	return ret ? ret :
+		     mds_tx_del(&op->tx, MDS_CF_META, key, mds_key_meta(key, 'U', n->i.ino));
 }
 
 static void redo_submit(void *arg);
@@ -184,16 +233,41 @@ static int read_stored(struct mds *m, u64 ino, struct mds_inode *i)
 	return ret;
 }
 
-static int redo_one(struct mds *m, u64 ino, const char *val, size_t len)
+static int decode(struct mds_redo *r, u64 ino, const char *val, size_t len, u32 *kind)
 {
+	struct mds_session *s;
 	struct mds_cut_rec rec;
-	struct mds_redo *r;
-	struct mds_inode i;
-	int ret;
 
-	if (len != sizeof(rec))
+	if (len < sizeof(rec))
 		return -EUCLEAN;
 	memcpy(&rec, val, sizeof(rec));
+	r->body_len = le16_to_cpu(rec.body_len);
+	*kind = le32_to_cpu(rec.kind);
+	if (le32_to_cpu(rec.version) != CUT_VERSION || len != sizeof(rec) + r->body_len ||
+	    r->body_len > sizeof(r->rep) || !*kind || *kind > MDS_CUT_SPILL)
+		return -EUCLEAN;
+	memcpy(&r->rep, val + sizeof(rec), r->body_len);
+	r->slot = le32_to_cpu(rec.slot);
+	r->slot_seq = le32_to_cpu(rec.slot_seq);
+	r->opcode = le16_to_cpu(rec.opcode);
+	s = r->slot_seq ? mds_session_find(r->m, le64_to_cpu(rec.session)) : NULL;
+	if (s && (r->slot >= s->nslots || r->body_len < sizeof(struct weft_attr)))
+		return -EUCLEAN;
+	if (s) {
+		r->session = mds_session_get(s);
+		s->slots[r->slot].seq = r->slot_seq;
+		s->slots[r->slot].redo = r;
+	}
+	return mds_inode_decode(ino, &rec.after, sizeof(rec.after), &r->after);
+}
+
+static int redo_one(struct mds *m, u64 ino, const char *val, size_t len)
+{
+	struct mds_inode i;
+	struct mds_redo *r;
+	u32 kind;
+	int ret;
+
 	ret = read_stored(m, ino, &i);
 	if (ret)
 		return ret;
@@ -201,24 +275,28 @@ static int redo_one(struct mds *m, u64 ino, const char *val, size_t len)
 	if (!r)
 		return -ENOMEM;
 	r->m = m;
+	mds_oplist_init(&r->waiting);
 	r->next = m->redos;
 	if (r->next)
 		r->next->prev = &r->next;
 	r->prev = &m->redos;
 	m->redos = r;
 	weft_timer_init(&r->timer, redo_submit, r);
-	r->ino = ino;
-	r->kind = le32_to_cpu(rec.kind);
-	r->size = le64_to_cpu(rec.size);
-	r->trim = (struct mds_trim){ .m = m, .ino = ino, .layout = rec.layout,
-				     .size = cut_at(&i, r->kind, r->size), .done = redo_trimmed,
-				     .arg = r };
+	weft_timer_init(&r->trim.timer, NULL, NULL);
+	ret = decode(r, ino, val, len, &kind);
+	if (ret)
+		goto out_free;
+	r->trim = (struct mds_trim){ .m = m, .ino = ino, .size = cut_at(&i, kind, r->after.size),
+				     .done = redo_trimmed, .arg = r };
+	mds_inode_layout(&i, &r->trim.layout);
 	weft_timer_init(&r->trim.timer, NULL, NULL);
 	ret = mds_lock_take(m, mds_lock_inode(ino), r, MDS_LOCK_EXCL, &r->holds);
 	if (!ret)
 		ret = mds_trim_start(&r->trim);
-	if (ret)
-		redo_free(r);
+	if (!ret)
+		return 0;
+out_free:
+	redo_free(r);
 	return ret;
 }
 

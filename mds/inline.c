@@ -221,23 +221,27 @@ int mds_run_commit(struct mds_op *op)
 
 static int spill_begin(struct mds_op *op, struct mds_node *n)
 {
+	struct mds_inode before = n->i;
 	struct mds_session *s;
+	bool cut = false;
 	int ret;
 
-	if (n->i.lflags & WEFT_LAYOUT_SPILLING) {
+	if (op->cut_done) {
+		ret = mds_cut_end(op, n);
+		if (ret)
+			return ret;
+	} else if (n->i.lflags & WEFT_LAYOUT_SPILLING) {
 		s = mds_session_find(op->m, n->i.spill_session);
 		if (s && s->live && s != op->session)
 			return WEFT_S_BUSY;
-		ret = mds_cut(op, n, MDS_CUT_SPILL, 0);
-		if (ret != MDS_CUT_DONE)
-			return ret;
+		cut = true;
 	}
 	n->i.lflags |= WEFT_LAYOUT_SPILLING;
 	n->i.lflags &= ~WEFT_LAYOUT_SPILL_VOID;
 	n->i.spill_session = op->session_id;
 	n->i.change++;
 	mds_reply_attr(op, n);
-	return 0;
+	return cut ? mds_cut(op, n, MDS_CUT_SPILL, &before) : 0;
 }
 
 /* Is it this session that moves the file? */

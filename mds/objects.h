@@ -13,6 +13,7 @@ struct mds;
 struct mds_op;
 struct mds_trim_call;
 struct mds_purge_run;
+struct mds_redo;
 
 enum mds_cut_kind { MDS_CUT_TRUNCATE = 1, MDS_CUT_OPEN_TRUNC = 2, MDS_CUT_SPILL = 3 };
 
@@ -44,19 +45,32 @@ int mds_trim_start(struct mds_trim *t);
 void mds_trim_fini(struct mds_trim *t);
 
 /**
- * mds_cut() - from run(): cut the objects of an inode before going on
+ * mds_cut() - from run(): the objects of an inode must be cut before its change may be seen
+ * @op: the op; op->rep is the reply that it will have
+ * @n: the inode in op->tx, changed as it shall be
+ * @kind: why
+ * @before: the inode before the change, which stays until the cut is done
+ *
+ * The objects are cut at the smaller of the old and the new size, for a spill at 0. Logs the
+ * intent with the change and the reply, locks the inode; after the commit the objects are cut and
+ * the op runs again, with op->cut_done.
+ *
+ * Return: 0, MDS_PARKED or a negative errno.
+ */
+int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind,
+	    const struct mds_inode *before);
+
+/**
+ * mds_cut_end() - from run() with op->cut_done: count what was freed, drop the intent
  * @op: the op
  * @n: the inode in op->tx
- * @kind: why
- * @size: new size
  *
- * The objects are cut at the smaller of the old and the new size, for a spill at 0.
- *
- * First call: logs the intent, locks the inode, returns 0; after the commit the objects are cut
- * and the op runs again. Second call: drops the intent, returns MDS_CUT_DONE.
+ * Return: 0 or -ENOMEM.
  */
-#define MDS_CUT_DONE 4
-int mds_cut(struct mds_op *op, struct mds_node *n, enum mds_cut_kind kind, u64 size);
+int mds_cut_end(struct mds_op *op, struct mds_node *n);
+
+/* mds_cut_wait() - a request that a cut of before the restart will answer waits for it */
+void mds_cut_wait(struct mds_redo *r, struct mds_op *op);
 int mds_cut_recover(struct mds *m);
 void mds_cut_fini(struct mds *m);
 

@@ -206,18 +206,11 @@ static void choose_open(struct mds_op *op)
 		op->desc = &open_read;
 }
 
-void mds_request(struct mds_op *op)
+void mds_dispatch(struct mds_op *op)
 {
 	struct mds_op *join;
 	int ret;
 
-	op_enter(op);
-	choose_open(op);
-	ret = check_request(op);
-	if (ret) {
-		mds_finish(op, ret);
-		return;
-	}
 	switch (mds_slot_begin(op, &join, &ret)) {
 	case MDS_SLOT_RUN:
 		mds_submit(op);
@@ -233,7 +226,22 @@ void mds_request(struct mds_op *op)
 	case MDS_SLOT_REFUSE:
 		mds_finish(op, ret);
 		break;
+	case MDS_SLOT_WAIT:
+		break;
 	}
+}
+
+void mds_request(struct mds_op *op)
+{
+	int ret;
+
+	op_enter(op);
+	choose_open(op);
+	ret = check_request(op);
+	if (ret)
+		mds_finish(op, ret);
+	else
+		mds_dispatch(op);
 }
 
 struct internal {

@@ -120,6 +120,9 @@ const struct mds_op_desc *mds_op_desc(u16 opcode);
  */
 void mds_request(struct mds_op *op);
 
+/* mds_dispatch() - a request that was checked, and kept by its slot: serve it now */
+void mds_dispatch(struct mds_op *op);
+
 /**
  * mds_internal() - work of the server itself with the next batch
  * @m: the target

@@ -144,23 +144,22 @@ static int check_access(struct mds_op *op, const struct mds_inode *i, u32 flags)
 	return mds_permission(&op->creds, i, mask);
 }
 
-/* O_TRUNC. Return: 0, MDS_ASYNC when objects must be cut first, or an error. */
-static int truncate_open(struct mds_op *op, u64 ino, struct mds_node **n)
+/* O_TRUNC. @cut: must objects be cut before this may be seen? */
+static int truncate_open(struct mds_op *op, u64 ino, struct mds_node **n, bool *cut)
 {
 	int ret;
 
 	ret = mds_tx_inode(&op->tx, ino, n);
 	if (ret)
 		return ret;
-	if ((*n)->i.lflags & WEFT_LAYOUT_INLINE) {
+	if ((*n)->i.lflags & WEFT_LAYOUT_INLINE)
 		ret = mds_truncate_inline(op, *n, 0);
-		if (ret)
-			return ret;
-	} else {
-		ret = mds_cut(op, *n, MDS_CUT_OPEN_TRUNC, 0);
-		if (ret != MDS_CUT_DONE)
-			return ret ? ret : MDS_ASYNC;
-	}
+	else if (op->cut_done)
+		ret = mds_cut_end(op, *n);
+	else
+		*cut = true;
+	if (ret)
+		return ret;
 	(*n)->i.size = 0;
 	(*n)->i.mtime = (*n)->i.ctime = op->now;
 	if (!mds_capable(&op->creds, WEFT_CAP_FSETID))
@@ -177,12 +176,14 @@ static int open_inode(struct mds_op *op, const struct mds_inode *dir, u64 ino)
 	u32 flags = le32_to_cpu(req->flags);
 	struct weft_attr_rep child, d = { 0 };
 	struct mds_node *n = NULL;
-	struct mds_inode i;
+	struct mds_inode i, before;
+	bool cut = false;
 	int ret;
 
 	ret = mds_read_inode(&op->tx, ino, &i);
 	if (ret)
 		return ret != -ENOENT ? ret : dir ? MDS_DEFER : -ESTALE;
+	before = i;
 	if (mds_is_reg(i.mode) && !op->cut_done) {
 		ret = check_access(op, &i, flags);
 		if (ret)
@@ -191,9 +192,9 @@ static int open_inode(struct mds_op *op, const struct mds_inode *dir, u64 ino)
 	if (mds_inflight(op->m, ino))
 		return MDS_DEFER;
 	if (mds_is_reg(i.mode) && (flags & WEFT_OPEN_TRUNC)) {
-		ret = truncate_open(op, ino, &n);
+		ret = truncate_open(op, ino, &n, &cut);
 		if (ret)
-			return ret == MDS_ASYNC ? 0 : ret;
+			return ret;
 		i = n->i;
 	} else if (op->flags & WEFT_NS_WANT_DATA) {
 		ret = mds_fill_data(op, &i);
@@ -207,6 +208,10 @@ static int open_inode(struct mds_op *op, const struct mds_inode *dir, u64 ino)
 	if (dir)
 		mds_inode_result(dir, &d);
 	mds_entry_reply(op, &child, &d);
+	if (cut) {
+		op->rep.entry.open_id = req->ns.open_id;
+		return mds_cut(op, n, MDS_CUT_OPEN_TRUNC, &before);
+	}
 	return mds_is_reg(i.mode) ? register_open(op, ino) : 0;
 }
 

@@ -11,10 +11,12 @@
 
 struct mds;
 struct mds_op;
+struct mds_redo;
 
 struct mds_slot {
 	u32 seq; /* last one begun */
 	struct mds_op *running;
+	struct mds_redo *redo; /* a cut that was under way at the restart makes the reply of @seq */
 };
 
 #define MDS_SESSION_CONNS 8
@@ -100,7 +102,13 @@ void mds_lease_lost(struct mds_session *s);
 /* mds_lease_tick() - has a recall waited long enough? */
 void mds_lease_tick(struct mds *m, u64 now);
 
-enum mds_slot_verdict { MDS_SLOT_RUN, MDS_SLOT_JOIN, MDS_SLOT_REPLAY, MDS_SLOT_REFUSE };
+enum mds_slot_verdict {
+	MDS_SLOT_RUN,
+	MDS_SLOT_JOIN,
+	MDS_SLOT_REPLAY,
+	MDS_SLOT_REFUSE,
+	MDS_SLOT_WAIT, /* it was kept, and comes again by mds_dispatch() */
+};
 
 /**
  * mds_slot_begin() - what shall be done with a request that carries a slot?
@@ -112,6 +120,9 @@ enum mds_slot_verdict { MDS_SLOT_RUN, MDS_SLOT_JOIN, MDS_SLOT_REPLAY, MDS_SLOT_R
  */
 enum mds_slot_verdict mds_slot_begin(struct mds_op *op, struct mds_op **join, int *status);
 int mds_slot_store(struct mds_op *op);
+/* mds_slot_put() - a reply into the batch of @tx. Return: 0 or -ENOMEM. */
+int mds_slot_put(struct mds_tx *tx, u64 session, u32 slot, u32 seq, u16 opcode, const void *body,
+		 size_t len);
 void mds_slot_end(struct mds_op *op);
 int mds_slots_load(struct mds_session *s);
 

@@ -7,6 +7,9 @@
  * comes again: the stored reply is the answer. While the first one still runs, the second joins
  * it.
  *
+ * A truncation that was under way at a restart is finished by the server itself, with the reply
+ * (cut.c); its request waits for that.
+ *
  * A request that failed has changed nothing and stores nothing; when it comes again, it runs again.
  * An older number is a late duplicate and refused. The sequence numbers in memory are loaded with
  * the session; the replies stay in the store.
@@ -123,6 +126,10 @@ enum mds_slot_verdict mds_slot_begin(struct mds_op *op, struct mds_op **join, in
 	if (op->slot >= op->session->nslots)
 		return MDS_SLOT_REFUSE;
 	s = &op->session->slots[op->slot];
+	if (s->redo && op->slot_seq == s->seq) {
+		mds_cut_wait(s->redo, op);
+		return MDS_SLOT_WAIT;
+	}
 	if (s->running) {
 		*join = s->running;
 		*status = weft_slot_older(op->slot_seq, s->seq) ? WEFT_S_SLOT_OLD : WEFT_S_BUSY;
@@ -144,21 +151,27 @@ enum mds_slot_verdict mds_slot_begin(struct mds_op *op, struct mds_op **join, in
 	return MDS_SLOT_RUN;
 }
 
-int mds_slot_store(struct mds_op *op)
+int mds_slot_put(struct mds_tx *tx, u64 session, u32 slot, u32 seq, u16 opcode, const void *body,
+		 size_t len)
 {
 	struct mds_slot_rec rec = { .version = cpu_to_le32(MDS_REC_VERSION),
-				    .seq = cpu_to_le32(op->slot_seq),
-				    .opcode = cpu_to_le16(op->opcode),
-				    .body_len = cpu_to_le16(op->rep_len) };
-	char buf[sizeof(rec) + sizeof(op->rep)], key[MDS_KEY_MAX];
+				    .seq = cpu_to_le32(seq),
+				    .opcode = cpu_to_le16(opcode),
+				    .body_len = cpu_to_le16(len) };
+	char buf[sizeof(rec) + sizeof(union mds_rep)], key[MDS_KEY_MAX];
 
+	memcpy(buf, &rec, sizeof(rec));
+	memcpy(buf + sizeof(rec), body, len);
+	return mds_tx_put(tx, MDS_CF_SLOTS, key, mds_key_slot(key, session, slot), buf,
+			  sizeof(rec) + len);
+}
+
+int mds_slot_store(struct mds_op *op)
+{
 	if (!op->slot_seq || !op->session)
 		return 0;
-	memcpy(buf, &rec, sizeof(rec));
-	memcpy(buf + sizeof(rec), &op->rep, op->rep_len);
-	return mds_tx_put(&op->tx, MDS_CF_SLOTS, key,
-			  mds_key_slot(key, op->session_id, op->slot), buf,
-			  sizeof(rec) + op->rep_len);
+	return mds_slot_put(&op->tx, op->session_id, op->slot, op->slot_seq, op->opcode, &op->rep,
+			    op->rep_len);
 }
 
 void mds_slot_end(struct mds_op *op)

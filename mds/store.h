@@ -98,13 +98,21 @@ struct mds_purge_rec {
 };
 WEFT_ASSERT_SIZE(struct mds_purge_rec, 32);
 
+/*
+ * With a slot the body of the reply follows; it begins with the attributes, as they are in @after.
+ * Bytes that are freed by the cut are not taken off in either.
+ */
 struct mds_cut_rec {
 	__le32 version;
 	__le32 kind; /* enum mds_cut_kind */
-	__le64 size;
-	struct weft_layout layout;
+	__le64 session;
+	__le32 slot, slot_seq; /* slot_seq 0: no reply */
+	__le16 opcode;
+	__le16 body_len;
+	__le32 reserved;
+	struct mds_inode_rec after; /* the inode when all is done */
 };
-WEFT_ASSERT_SIZE(struct mds_cut_rec, 32);
+WEFT_ASSERT_SIZE(struct mds_cut_rec, 200);
 
 struct mds_time {
 	s64 sec;

@@ -133,38 +133,109 @@ static void test_redo(void)
 	redo(0, 0, 0); /* all is gone, whatever the cut before the crash has counted */
 }
 
-/* An intent about a file that is still inline: its bytes are cut as well. */
-static void test_redo_inline(void)
+/* The server dies when the objects are cut, and comes back. */
+static void crash_in_cut(void)
 {
-	struct mds_cut_rec rec = { .version = cpu_to_le32(MDS_REC_VERSION),
-				   .kind = cpu_to_le32(MDS_CUT_TRUNCATE),
-				   .size = cpu_to_le64(2) };
-	struct sim_request r = { .opcode = WEFT_OP_READ_INLINE, .bulk_max = 65536 };
-	char key[MDS_KEY_MAX];
-	struct weft_kv_batch *b;
-	struct weft_kv *kv;
+	u32 trims = sim.trims;
+
+	while (sim.trims == trims && sim_step(&sim))
+		;
+	CU_ASSERT_EQUAL(sim.trims, trims + 1);
+	sim_crash(&sim, 0);
+	sim_restart(&sim, 0);
+}
+
+/*
+ * The server finishes a truncation after a crash; another client writes; then the request of the
+ * first one comes again: it is answered, and nothing is cut a second time.
+ */
+static void replay(struct sim_request *r, bool early)
+{
+	static struct sim_client other;
+	u64 id;
 
 	begin();
-	sim_create(&sim, WEFT_INO_ROOT, "g", S_IFREG | 0644, &file);
-	CU_ASSERT_EQUAL(sim_write(&sim, file, 0, "abcd", 4), 0);
-	CU_ASSERT_EQUAL(sim_spill(&sim, file, WEFT_WRITE_SPILL_BEGIN, 0), 0);
-	rec.layout = attr().layout;
-	sim_crash(&sim, 0);
-	kv = sim.servers[0].kv;
-	CU_ASSERT_EQUAL_FATAL(weft_kv_batch_create(kv, &b), 0);
-	weft_kv_put(b, MDS_CF_META, key, mds_key_meta(key, 'U', file), &rec, sizeof(rec));
-	CU_ASSERT_EQUAL(weft_kv_commit(b, true), 0);
-	weft_kv_batch_free(b);
-	sim_restart(&sim, 0);
+	CU_ASSERT_EQUAL(sim_commit(&sim, file, 70000, 73728), 0);
+	sim_client(&sim, &other);
+	CU_ASSERT_EQUAL(sim_open(&sim, WEFT_INO_ROOT, "f", WEFT_OPEN_WRITE, 0, NULL, &id), 0);
+	sim.me = &client;
+	r->seq = client.seq[0] + 1;
+	r->ino = r->name ? WEFT_INO_ROOT : file;
+	sim_begin(&sim, r);
+	crash_in_cut();
+	if (early) { /* while the data servers do not answer */
+		sim.trim_err = -EIO;
+		CU_ASSERT_EQUAL(sim_open_session(&sim, 0), 0);
+		sim_begin(&sim, r);
+		sim_run(&sim, 100);
+		CU_ASSERT_FALSE(sim.replied);
+		sim_run(&sim, 1500);
+		CU_ASSERT(sim.replied);
+		CU_ASSERT_EQUAL(sim.status, 0);
+		sim.trims--;
+	}
 	sim_run(&sim, 100);
+	CU_ASSERT_EQUAL(sim.trims, 2);
+	sim.me = &other;
+	CU_ASSERT_EQUAL(sim_commit(&sim, file, 50000, 53248), 0);
+	sim.me = &client;
+	CU_ASSERT_EQUAL(sim_request(&sim, r), 0);
+	CU_ASSERT_EQUAL(sim.trims, 2);
+	client.seq[0]++;
+}
+
+static void test_replay(void)
+{
+	struct weft_setattr_req req = { .valid = cpu_to_le32(WEFT_SET_SIZE | WEFT_SET_MODE |
+							     WEFT_SET_ATIME),
+					.size = cpu_to_le64(100), .mode = cpu_to_le32(0600),
+					.atime = { .sec = cpu_to_le64(77) } };
+	struct sim_request r = { .opcode = WEFT_OP_SETATTR, .body = &req,
+				 .body_len = sizeof(req) };
+	u32 early;
+
+	for (early = 0; early < 2; early++) {
+		replay(&r, early);
+		CU_ASSERT_EQUAL(le64_to_cpu(sim.rep.attr.attr.size), 100);
+		CU_ASSERT_EQUAL(size(), 50000);
+		CU_ASSERT_EQUAL(le32_to_cpu(attr().mode), S_IFREG | 0600);
+		CU_ASSERT_EQUAL(le64_to_cpu(attr().atime.sec), 77);
+		CU_ASSERT(sim_consistent(&sim));
+		sim_stop(&sim);
+	}
+}
+
+static void test_replay_open(void)
+{
+	struct weft_open_req req = { .flags = cpu_to_le32(WEFT_OPEN_WRITE | WEFT_OPEN_TRUNC) };
+	struct sim_request r = { .opcode = WEFT_OP_OPEN, .name = "f", .body = &req,
+				 .body_len = sizeof(req), .open_id = 4711 };
+
+	replay(&r, false);
+	CU_ASSERT_EQUAL(le64_to_cpu(sim.rep.entry.open_id), 4711);
+	CU_ASSERT_EQUAL(le64_to_cpu(sim.rep.entry.attr.size), 0);
+	CU_ASSERT_EQUAL(size(), 50000);
+	CU_ASSERT_EQUAL(sim_unlink(&sim, WEFT_INO_ROOT, "f"), 0);
+	CU_ASSERT(mds_open_del(mds_session_find(sim.servers[0].m, client.id), file, 4711));
+	sim_stop(&sim);
+}
+
+/* Whoever asked is gone: all of the change is made, not the size alone. */
+static void test_redo_whole(void)
+{
+	struct weft_setattr_req req = { .valid = cpu_to_le32(WEFT_SET_SIZE | WEFT_SET_UID),
+					.size = cpu_to_le64(100), .uid = cpu_to_le32(5) };
+	struct sim_request r = { .opcode = WEFT_OP_SETATTR, .body = &req,
+				 .body_len = sizeof(req) };
+
+	begin();
+	CU_ASSERT_EQUAL(sim_commit(&sim, file, 70000, 73728), 0);
 	r.ino = file;
-	CU_ASSERT_EQUAL(sim_request(&sim, &r), 0);
-	CU_ASSERT_EQUAL(sim.data_len, 2);
-	CU_ASSERT_EQUAL(size(), 2);
-	CU_ASSERT_EQUAL(le64_to_cpu(attr().bytes_used), 512);
-	CU_ASSERT_EQUAL(sim_truncate(&sim, file, 10), 0);
-	CU_ASSERT_EQUAL(sim_request(&sim, &r), 0);
-	CU_ASSERT_EQUAL(sim.data_len, 2); /* zeros follow */
+	sim_begin(&sim, &r);
+	crash_in_cut();
+	sim_run(&sim, 100);
+	CU_ASSERT_EQUAL(size(), 100);
+	CU_ASSERT_EQUAL(le32_to_cpu(attr().uid), 5);
 	CU_ASSERT(sim_consistent(&sim));
 	sim_stop(&sim);
 }
@@ -180,7 +251,9 @@ int main(void)
 	CU_add_test(s, "growth", test_growth);
 	CU_add_test(s, "growth of a file that others have open", test_growth_shared);
 	CU_add_test(s, "intents after a crash", test_redo);
-	CU_add_test(s, "an intent about an inline file", test_redo_inline);
+	CU_add_test(s, "an intent makes the whole change", test_redo_whole);
+	CU_add_test(s, "a truncation comes again after a crash", test_replay);
+	CU_add_test(s, "an open with O_TRUNC comes again", test_replay_open);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() || CU_get_error() ? 1 : 0;
