@@ -13,6 +13,7 @@
 struct mds;
 struct mds_op;
 struct mds_lock;
+struct mds_open;
 
 /* Outcomes of a run besides 0, -errno and WEFT_S_*. */
 enum mds_run {
@@ -50,6 +51,7 @@ struct mds_write {
  * @nodes: changed inodes
  * @writes: changed keys, in order
  * @wtail: where the next one is linked
+ * @opens: files that the change registers as open
  * @blocked: with MDS_PARKED: the lock that was met
  * @prepare: part of a transaction that is not decided
  */
@@ -59,6 +61,7 @@ struct mds_tx {
 	struct mds_node *nodes;
 	struct mds_write *writes;
 	struct mds_write **wtail;
+	struct mds_open *opens;
 	struct mds_lock *blocked;
 	bool prepare; /* only prepared: an inode without names is kept until the commit */
 };

@@ -9,10 +9,16 @@
  *	2		none		both ask at each use
  *	2 -> 1		none		the one left gets SOLE
  *
- * Leases are not stored. A client that had SOLE before a restart may still cache until it comes
- * back or its lease has run out. So during the grace nobody gets SOLE, and a session that the store
- * does not know waits until all that it knows have come back, or for one lease.
+ * Who has the lease is stored before it is told ('E'), so that a server that comes back knows who
+ * may still cache: nobody else is let in until that one has come back (it has dropped its cache
+ * before it asks for its session), or for one lease. During the grace nobody gets SOLE.
+ *
+ * A client without a session here can change things here by transactions that another group
+ * coordinates: the holder is asked to step back then too, and nobody is alone for the length of a
+ * lease.
  */
+#include <string.h>
+
 #include "common/log.h"
 #include "mds/mds.h"
 
@@ -33,22 +39,6 @@ static void recall(struct mds *m, struct mds_session *s)
 	mds_session_push(s, WEFT_OP_LEASE_RECALL, &push, sizeof(push));
 }
 
-/* May sessions that were there before the restart still cache? */
-static bool all_back(struct mds *m)
-{
-	return !mds_in_grace(m) || weft_env_now(m->env) >= m->sessions.admit_at;
-}
-
-bool mds_lease_admit(struct mds *m, struct mds_session *s)
-{
-	if (!s->stored && !all_back(m))
-		return false;
-	if (!m->sessions.sole || m->sessions.sole == s)
-		return true;
-	recall(m, m->sessions.sole);
-	return false;
-}
-
 static void admit_waiting(struct mds *m)
 {
 	struct mds_oplist list = m->sessions.waiting;
@@ -57,6 +47,28 @@ static void admit_waiting(struct mds *m)
 	mds_oplist_init(&m->sessions.waiting);
 	while (list.count && (op = mds_oplist_pop(&list)))
 		mds_submit(op);
+}
+
+/* Must @id wait for the holder of before the restart? */
+static bool former_caches(struct mds *m, u64 id)
+{
+	if (weft_env_now(m->env) >= m->sessions.admit_at)
+		m->sessions.former = 0;
+	return m->sessions.former && m->sessions.former != id;
+}
+
+bool mds_lease_admit(struct mds *m, struct mds_session *s)
+{
+	if (former_caches(m, s->id))
+		return false;
+	if (m->sessions.former) { /* it has come back */
+		m->sessions.former = 0;
+		admit_waiting(m);
+	}
+	if (!m->sessions.sole || m->sessions.sole == s)
+		return true;
+	recall(m, m->sessions.sole);
+	return false;
 }
 
 void mds_lease_lost(struct mds_session *s)
@@ -73,44 +85,113 @@ void mds_lease_lost(struct mds_session *s)
 
 void mds_lease_grace_over(struct mds *m)
 {
-	mds_lease_update(m, NULL);
+	mds_lease_update(m);
 	admit_waiting(m);
 }
 
-void mds_lease_update(struct mds *m, struct mds_session *quiet)
+/* The only live session, if it may have the lease. */
+static struct mds_session *only_one(struct mds *m)
 {
 	struct mds_session *one = NULL;
-	struct weft_lease_push push;
 	struct mds_link *l;
 
-	if (m->sessions.sole || mds_in_grace(m) || m->sessions.waiting.count)
-		return;
+	if (m->sessions.sole || mds_in_grace(m) ||
+	    weft_env_now(m->env) < m->sessions.foreign_until)
+		return NULL;
 	for (l = mds_table_each(&m->sessions.table, NULL); l;
 	     l = mds_table_each(&m->sessions.table, l)) {
 		struct mds_session *s = (struct mds_session *)l;
 
 		if (s->live && one)
-			return;
+			return NULL;
 		if (s->live)
 			one = s;
 	}
-	if (!one)
+	return one;
+}
+
+static int put_holder(struct mds_tx *tx, u64 id)
+{
+	__le64 v = cpu_to_le64(id);
+	char key[MDS_KEY_MAX];
+
+	return mds_tx_put(tx, MDS_CF_META, key, mds_key_meta(key, 'E', 0), &v, sizeof(v));
+}
+
+static void grant(struct mds *m, struct mds_session *s)
+{
+	m->sessions.sole = s;
+	s->lease = WEFT_LEASE_SOLE;
+	s->lease_seq = ++m->sessions.lease_seq;
+}
+
+int mds_lease_open(struct mds_op *op, struct mds_session *s)
+{
+	struct mds *m = op->m;
+
+	if (only_one(m) == s && !m->sessions.waiting.count)
+		grant(m, s);
+	return put_holder(&op->tx, m->sessions.sole == s ? s->id : 0);
+}
+
+static int grant_run(struct mds_op *op)
+{
+	const struct mds_session *s = op->priv;
+
+	return only_one(op->m) == s ? put_holder(&op->tx, s->id) : -EBUSY;
+}
+
+static void granted(struct mds_op *op)
+{
+	struct mds_session *s = op->priv;
+	struct weft_lease_push push;
+	struct mds *m = op->m;
+
+	m->sessions.granting = false;
+	/* Others may have come while this was stored. */
+	if (!op->status && !m->closing && only_one(m) == s && !m->sessions.waiting.count) {
+		grant(m, s);
+		push = (struct weft_lease_push){ .lease = cpu_to_le32(WEFT_LEASE_SOLE),
+						 .group = cpu_to_le32(m->group),
+						 .lease_seq = cpu_to_le64(s->lease_seq) };
+		mds_session_push(s, WEFT_OP_LEASE_GRANT, &push, sizeof(push));
+	}
+	mds_session_put(s);
+}
+
+void mds_lease_update(struct mds *m)
+{
+	struct mds_session *s = only_one(m);
+
+	if (!s || m->sessions.waiting.count || m->sessions.granting || m->failed)
 		return;
-	m->sessions.sole = one;
-	one->lease = WEFT_LEASE_SOLE;
-	one->lease_seq = ++m->sessions.lease_seq;
-	push = (struct weft_lease_push){ .lease = cpu_to_le32(WEFT_LEASE_SOLE),
-					 .group = cpu_to_le32(m->group),
-					 .lease_seq = cpu_to_le64(one->lease_seq) };
-	if (one != quiet)
-		mds_session_push(one, WEFT_OP_LEASE_GRANT, &push, sizeof(push));
+	m->sessions.granting = true;
+	if (mds_internal(m, grant_run, granted, mds_session_get(s))) {
+		m->sessions.granting = false;
+		mds_session_put(s);
+	}
+}
+
+bool mds_lease_foreign(struct mds *m, u64 session)
+{
+	struct mds_session *s = mds_session_find(m, session), *sole = m->sessions.sole;
+
+	if (!s || !s->live)
+		m->sessions.foreign_until = weft_env_now(m->env) +
+					    m->cfg.lease_ms * WEFT_NS_PER_MS;
+	if (former_caches(m, session))
+		return true;
+	if (!sole || sole == s)
+		return false;
+	recall(m, sole);
+	return true;
 }
 
 void mds_lease_tick(struct mds *m, u64 now)
 {
 	struct mds_session *s = m->sessions.sole;
 
-	if (!s && m->sessions.waiting.count && all_back(m))
+	if (!s && m->sessions.waiting.count)
 		admit_waiting(m);
 	if (!s || !s->recalling || now < s->recall_until)
 		return;
@@ -118,6 +199,28 @@ void mds_lease_tick(struct mds *m, u64 now)
 		  (unsigned long long)s->id, s->name);
 	s->live = false;
 	mds_lease_lost(s);
+}
+
+int mds_lease_load(struct mds *m)
+{
+	struct weft_kv_val val;
+	char key[MDS_KEY_MAX];
+	__le64 v;
+	int ret;
+
+	ret = weft_kv_get(m->kv, MDS_CF_META, key, mds_key_meta(key, 'E', 0), &val);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	if (val.len == sizeof(v)) {
+		memcpy(&v, val.data, sizeof(v));
+		/* One that closed, or has expired, caches nothing. */
+		if (mds_session_find(m, le64_to_cpu(v)))
+			m->sessions.former = le64_to_cpu(v);
+	} else {
+		ret = -EUCLEAN;
+	}
+	weft_kv_val_fini(&val);
+	return ret;
 }
 
 int mds_run_lease_ack(struct mds_op *op)

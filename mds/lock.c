@@ -4,9 +4,11 @@
  * groups and by truncations that wait for data servers. Ops of one batch need none.
  *
  * Happy path: there are none, and asking costs one comparison. An op that meets a lock is parked
- * at it and submitted again when it is released. A participant of a transaction never waits (it
- * answers WEFT_S_BUSY), and a coordinator takes all its own locks at once, so that there are no
- * deadlocks.
+ * at it and submitted again when it is released. A coordinator takes all its own locks at once and
+ * holds none while it waits. A participant of a transaction (whose coordinator holds some) waits a
+ * moment only, then answers WEFT_S_BUSY: so there are no deadlocks that last. While it waits it
+ * wants the lock: coordinators take no new shared locks there, else a directory in which others
+ * are always at work would never be free for it.
  *
  * Two names of equal hash share a lock, which costs a wait and nothing else.
  */
@@ -19,7 +21,7 @@ struct mds_lock {
 	struct mds_link link;
 	struct mds_lock_key key;
 	const void *excl;
-	u32 shared;
+	u32 shared, wanted;
 	struct mds_oplist waiting;
 };
 
@@ -82,6 +84,18 @@ struct mds_lock *mds_lock_blocks(struct mds *m, struct mds_lock_key key, const v
 	return l->excl || (remove && l->shared) ? l : NULL;
 }
 
+struct mds_lock *mds_lock_wanted(struct mds *m, struct mds_lock_key key)
+{
+	struct mds_lock *l = m->locks.count ? lock_find(m, key) : NULL;
+
+	return l && l->wanted ? l : NULL;
+}
+
+int mds_lock_want(struct mds *m, struct mds_lock *l, struct mds_hold **holds)
+{
+	return mds_lock_take(m, l->key, NULL, MDS_LOCK_WANT, holds);
+}
+
 static bool already_held(const struct mds_hold *holds, const struct mds_lock *l)
 {
 	for (; holds; holds = holds->next)
@@ -113,8 +127,10 @@ int mds_lock_take(struct mds *m, struct mds_lock_key key, const void *owner,
 	}
 	if (mode == MDS_LOCK_EXCL)
 		l->excl = owner;
-	else
+	else if (mode == MDS_LOCK_SHARED)
 		l->shared++;
+	else
+		l->wanted++;
 	h->lock = l;
 	h->mode = mode;
 	h->next = *holds;
@@ -135,12 +151,14 @@ void mds_lock_drop(struct mds *m, struct mds_hold **holds)
 		*holds = h->next;
 		if (h->mode == MDS_LOCK_EXCL)
 			l->excl = NULL;
-		else
+		else if (h->mode == MDS_LOCK_SHARED)
 			l->shared--;
+		else
+			l->wanted--;
 		/* At the end of the target its ops are gone before its locks. */
 		while (!m->closing && (op = mds_oplist_pop(&l->waiting)))
 			mds_oplist_add(&wake, op);
-		if (!l->excl && !l->shared) {
+		if (!l->excl && !l->shared && !l->wanted) {
 			mds_table_del(&m->locks, &l->link);
 			free(l);
 		}

@@ -14,6 +14,7 @@ struct mds_lock;
 enum mds_lock_mode {
 	MDS_LOCK_SHARED, /* directory stays, its entries may change */
 	MDS_LOCK_EXCL,	 /* nobody else reads or changes it */
+	MDS_LOCK_WANT,	 /* no lock: an exclusive one is waited for, new shared ones stand back */
 };
 
 struct mds_lock_key {
@@ -58,6 +59,19 @@ struct mds_lock *mds_lock_blocks(struct mds *m, struct mds_lock_key key, const v
  */
 int mds_lock_take(struct mds *m, struct mds_lock_key key, const void *owner,
 		  enum mds_lock_mode mode, struct mds_hold **holds);
+
+/**
+ * mds_lock_want() - keep new shared holders away from a lock that is waited for
+ * @m: the target
+ * @l: the lock
+ * @holds: list of the waiter's locks
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mds_lock_want(struct mds *m, struct mds_lock *l, struct mds_hold **holds);
+
+/* mds_lock_wanted() - the lock, if somebody waits for it by mds_lock_want(); or NULL */
+struct mds_lock *mds_lock_wanted(struct mds *m, struct mds_lock_key key);
 
 /* mds_lock_drop() - release all locks of a list; ops that waited are submitted again */
 void mds_lock_drop(struct mds *m, struct mds_hold **holds);

@@ -162,7 +162,6 @@ void mds_prepare_victim_open(struct mds_op *op, struct mds_sub *s)
 	if (!(op->flags & WEFT_NS_VICTIM_OPEN))
 		return;
 	s->flags |= WEFT_SUB_OPEN;
-	s->session = op->session_id;
 	s->open_id = le64_to_cpu(ns->open_id);
 }
 

@@ -28,6 +28,18 @@ static struct mds_open *open_find(struct mds_session *s, u64 ino, u64 open_id)
 	return NULL;
 }
 
+static void open_link(struct mds_open *o)
+{
+	struct mds_session *s = o->session;
+
+	o->next = s->opens;
+	if (o->next)
+		o->next->prev = &o->next;
+	o->prev = &s->opens;
+	s->opens = o;
+	mds_table_add(&s->m->sessions.opens, &o->link, mds_mix(o->ino));
+}
+
 int mds_open_add(struct mds_session *s, u64 ino, u64 open_id)
 {
 	struct mds_open *o;
@@ -41,13 +53,49 @@ int mds_open_add(struct mds_session *s, u64 ino, u64 open_id)
 	o->session = s;
 	o->ino = ino;
 	o->open_id = open_id;
-	o->next = s->opens;
-	if (o->next)
-		o->next->prev = &o->next;
-	o->prev = &s->opens;
-	s->opens = o;
-	mds_table_add(&s->m->sessions.opens, &o->link, mds_mix(ino));
+	open_link(o);
 	return 0;
+}
+
+int mds_open_prepare(struct mds_tx *tx, struct mds_session *s, u64 ino, u64 open_id)
+{
+	struct mds_open *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	o->session = mds_session_get(s);
+	o->ino = ino;
+	o->open_id = open_id;
+	o->next = tx->opens;
+	tx->opens = o;
+	return 0;
+}
+
+void mds_open_apply(struct mds_open **list)
+{
+	struct mds_session *s;
+	struct mds_open *o;
+
+	while ((o = *list)) {
+		*list = o->next;
+		s = o->session;
+		if (s->gone || open_find(s, o->ino, o->open_id))
+			free(o);
+		else
+			open_link(o);
+		mds_session_put(s);
+	}
+}
+
+void mds_open_forget(struct mds_open **list)
+{
+	struct mds_open *o;
+
+	while ((o = *list)) {
+		*list = o->next;
+		mds_session_put(o->session);
+		free(o);
+	}
 }
 
 static void open_free(struct mds_open *o)

@@ -10,8 +10,7 @@
  * open files are kept, until it has been silent for expire_ms.
  *
  * After a restart open files are unknown until each client has told them (RECLAIM). Until all have,
- * or two leases have passed (the grace), no inode without names is deleted and no SOLE lease given;
- * a new session waits with them, but for one lease only.
+ * or two leases have passed (the grace), no inode without names is deleted and no SOLE lease given.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +212,9 @@ int mds_run_session_open(struct mds_op *op)
 		return MDS_ASYNC;
 	}
 	s->live = true;
-	mds_lease_update(m, s);
+	ret = mds_lease_open(op, s);
+	if (ret)
+		return ret;
 	rep->slots = cpu_to_le16(s->nslots);
 	rep->lease_ms = cpu_to_le32(m->cfg.lease_ms);
 	rep->flags = cpu_to_le32((s->reclaimed ? 0 : WEFT_SESSION_RECLAIM) |
@@ -299,7 +300,7 @@ static void session_tick(void *arg)
 		session_check((struct mds_session *)l, now);
 	mds_lease_tick(m, now);
 	mds_grace_check(m);
-	mds_lease_update(m, NULL);
+	mds_lease_update(m);
 	weft_timer_start(m->env, &m->sessions.timer, lease_ns(m) / 10);
 }
 
@@ -433,6 +434,8 @@ int mds_session_load(struct mds *m)
 	if (!ret)
 		ret = weft_kv_iter_error(it);
 	weft_kv_iter_free(it);
+	if (!ret)
+		ret = mds_lease_load(m);
 	if (!ret && m->sessions.table.count) {
 		m->sessions.admit_at = weft_env_now(m->env) + lease_ns(m);
 		m->sessions.grace_until = weft_env_now(m->env) + 2 * lease_ns(m);

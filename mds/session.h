@@ -60,6 +60,9 @@ struct mds_sessions {
 	u64 lease_seq;
 	u64 grace_until; /* env time; 0: over */
 	u64 admit_at;	 /* env time: leases from before the restart have run out */
+	u64 former;	 /* may have the SOLE lease from before the restart, 0: none */
+	u64 foreign_until; /* env time: a client without a session here changes things */
+	bool granting;
 };
 
 int mds_session_init(struct mds *m);
@@ -80,6 +83,21 @@ int mds_run_keepalive(struct mds_op *op);
 int mds_run_reclaim(struct mds_op *op);
 
 int mds_open_add(struct mds_session *s, u64 ino, u64 open_id);
+
+/**
+ * mds_open_prepare() - an open file that is registered when a change is applied
+ * @tx: the change
+ * @s: whose
+ * @ino: inode
+ * @open_id: id of the registration
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mds_open_prepare(struct mds_tx *tx, struct mds_session *s, u64 ino, u64 open_id);
+/* mds_open_apply() - register what was prepared */
+void mds_open_apply(struct mds_open **list);
+/* mds_open_forget() - the change is not made */
+void mds_open_forget(struct mds_open **list);
 bool mds_open_del(struct mds_session *s, u64 ino, u64 open_id);
 bool mds_is_open(struct mds *m, u64 ino);
 /* mds_open_elsewhere() - has another session it open, or is that not known yet? */
@@ -89,12 +107,27 @@ u64 mds_open_drop(struct mds_session *s);
 
 int mds_run_lease_ack(struct mds_op *op);
 /*
- * mds_lease_admit() - a session wants in: may it? Else the sole holder is asked to step back, or a
- * restart is too recent; the op is to wait in sessions.waiting.
+ * mds_lease_admit() - a session wants in: may it? Else the sole holder is asked to step back, or
+ * that of before a restart is waited for; the op is to wait in sessions.waiting.
  */
 bool mds_lease_admit(struct mds *m, struct mds_session *s);
-/* mds_lease_update() - sessions have changed; @quiet learns of its lease by a reply */
-void mds_lease_update(struct mds *m, struct mds_session *quiet);
+/**
+ * mds_lease_open() - from run(): a session was let in; is it alone?
+ * @op: its SESSION_OPEN, whose batch stores the answer
+ * @s: the session
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mds_lease_open(struct mds_op *op, struct mds_session *s);
+/* mds_lease_update() - sessions have changed: one that is alone now gets the lease */
+void mds_lease_update(struct mds *m);
+/*
+ * mds_lease_foreign() - a transaction of another group, on behalf of @session, is to change things
+ * here: must the sole holder be waited for? It is asked to step back then.
+ */
+bool mds_lease_foreign(struct mds *m, u64 session);
+/* mds_lease_load() - who may have the lease from before the restart? */
+int mds_lease_load(struct mds *m);
 /* mds_lease_grace_over() - all sessions are known: give the lease, let in who waits */
 void mds_lease_grace_over(struct mds *m);
 /* mds_lease_lost() - a session's lease is over (acknowledged, run out, closed) */

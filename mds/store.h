@@ -5,6 +5,7 @@
  *	meta	'V'			struct mds_super_rec
  *		'C' be64 shard		__le64: first inode counter of the shard not given out
  *		'T'			__le64: incarnation of the target, one more at each start
+ *		'E'			__le64: session that may have the SOLE lease, 0: none
  *		'S' be64 session	struct mds_session_rec, host name
  *		'O' be64 ino		nothing: an inode without names that may be open
  *		'P' be64 number		struct mds_purge_rec: objects to delete

@@ -189,7 +189,7 @@ static int edit_check(const struct mds_creds *creds, const struct mds_sub *s,
 static int edit_unlink(struct mds_tx *tx, struct mds_node *n, const struct mds_sub *s)
 {
 	struct mds *m = tx->m;
-	struct mds_session *sess;
+	struct mds_session *sess = NULL;
 	int ret;
 
 	if (mds_is_dir(n->i.mode)) {
@@ -198,13 +198,15 @@ static int edit_unlink(struct mds_tx *tx, struct mds_node *n, const struct mds_s
 	}
 	if (--n->i.nlink)
 		return 0;
-	if (s->flags & WEFT_SUB_OPEN) {
+	if (s->flags & WEFT_SUB_OPEN)
 		sess = mds_session_find(m, s->session);
-		ret = sess ? mds_open_add(sess, n->i.ino, s->open_id) : 0;
+	if (sess) {
+		ret = mds_open_prepare(tx, sess, n->i.ino, s->open_id);
 		if (ret)
 			return ret;
 	}
-	return mds_inode_gone(tx, n, tx->prepare || mds_in_grace(m) || mds_is_open(m, n->i.ino));
+	return mds_inode_gone(tx, n, sess || tx->prepare || mds_in_grace(m) ||
+					     mds_is_open(m, n->i.ino));
 }
 
 static int edit_link(struct mds_tx *tx, struct mds_node *n)

@@ -34,6 +34,7 @@ void mds_tx_drop(struct mds_tx *tx)
 		free(w);
 	}
 	tx->wtail = &tx->writes;
+	mds_open_forget(&tx->opens);
 }
 
 static struct mds_node *batch_node(struct mds *m, u64 ino)
@@ -73,6 +74,7 @@ void mds_tx_apply(struct mds_tx *tx)
 		free(w);
 	}
 	tx->wtail = &tx->writes;
+	mds_open_apply(&tx->opens);
 }
 
 static int tx_write(struct mds_tx *tx, enum mds_cf cf, const void *key, size_t klen,

@@ -14,6 +14,9 @@
  *	COMMITTED	yes	no	COMMITTED	all confirmed
  *	ABORTING	no	no	UNKNOWN		all told, or two seconds
  *
+ * Each sub-operation names the client's session: a participant where another client is alone takes
+ * the lease back from that one first (lease.c).
+ *
  * A participant that answers WEFT_S_BUSY, or not within five seconds, makes the op start over after
  * a pause. After a crash transactions without a record are forgotten (participants ask and hear
  * UNKNOWN); those with one send COMMIT again.
@@ -145,6 +148,8 @@ static int lock_local(struct mds_op *op, struct mds_txn *t)
 		op->tx.blocked = mds_lock_blocks(m, sub_key(s), op, true);
 		if (!op->tx.blocked && s->kind == WEFT_SUB_ENTRY)
 			op->tx.blocked = mds_lock_blocks(m, mds_lock_inode(s->ino), op, false);
+		if (!op->tx.blocked && s->kind == WEFT_SUB_ENTRY)
+			op->tx.blocked = mds_lock_wanted(m, mds_lock_inode(s->ino));
 		if (op->tx.blocked)
 			return MDS_PARKED;
 	}
@@ -529,6 +534,7 @@ int mds_change(struct mds_op *op, struct mds_sub *subs, u32 n)
 	u32 k;
 
 	for (k = 0; k < n; k++) {
+		subs[k].session = op->session_id;
 		subs[k].group = sub_group(op->m, &subs[k]);
 		if (!subs[k].group)
 			return -ESTALE;

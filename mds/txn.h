@@ -52,6 +52,7 @@ struct mds_part {
 	char *log; /* the record in MDS_CF_TXN */
 	size_t log_len;
 	struct mds_hold *holds;
+	struct mds_open *opens; /* that COMMIT registers; after a restart their clients tell them */
 	struct weft_timer timer; /* asks the coordinator when it stays silent */
 	struct mds_call call;
 	bool deciding, asking, gone;

@@ -10,8 +10,8 @@
  *	prepared		yes	yes	COMMIT or ABORT, or the coordinator's answer to us
  *	deciding (in a batch)	yes	yes	the commit of that batch
  *
- * A lock of somebody else is answered by WEFT_S_BUSY: a participant never waits. When the
- * coordinator is silent, and after a restart, it is asked (TXN_STATUS); what it does not know has
+ * A lock of somebody else is waited for, but for a moment only; then, and when the SOLE lease of
+ * another client must be taken back first, the answer is WEFT_S_BUSY. When the coordinator is silent, and after a restart, it is asked (TXN_STATUS); what it does not know has
  * been aborted.
  *
  * Fault points: mds.part.prepare, mds.part.prepared, mds.part.decide, mds.part.decided.
@@ -24,6 +24,7 @@
 #include "mds/mds.h"
 
 #define ASK_AFTER_NS (2 * WEFT_NS_PER_S)
+#define WAIT_MS 100u /* about, for a lock */
 
 static void part_ask(void *arg);
 
@@ -86,6 +87,7 @@ static void part_free(struct mds_part *p)
 	mds_table_del(&p->m->txns.parts, &p->link);
 	weft_timer_stop(p->m->env, &p->timer);
 	mds_lock_drop(p->m, &p->holds);
+	mds_open_forget(&p->opens);
 	free(p->log);
 	p->log = NULL;
 	p->gone = true;
@@ -93,8 +95,8 @@ static void part_free(struct mds_part *p)
 		free(p);
 }
 
-/* Lock all that the writes in @tx touch. Return: 0, WEFT_S_BUSY or -ENOMEM. */
-static int part_lock(struct mds_part *p, const struct mds_tx *tx)
+/* Lock all that the writes in @tx touch. Return: 0, MDS_PARKED or -ENOMEM. */
+static int part_lock(struct mds_part *p, struct mds_tx *tx)
 {
 	const struct mds_node *n;
 	const struct mds_write *w;
@@ -103,8 +105,9 @@ static int part_lock(struct mds_part *p, const struct mds_tx *tx)
 
 	for (n = tx->nodes; n && !ret; n = n->next) {
 		key = mds_lock_inode(n->i.ino);
-		if (mds_lock_blocks(p->m, key, p, true))
-			return WEFT_S_BUSY;
+		tx->blocked = mds_lock_blocks(p->m, key, p, true);
+		if (tx->blocked)
+			return MDS_PARKED;
 		ret = mds_lock_take(p->m, key, p, MDS_LOCK_EXCL, &p->holds);
 	}
 	for (w = tx->writes; w && !ret; w = w->next) {
@@ -112,8 +115,9 @@ static int part_lock(struct mds_part *p, const struct mds_tx *tx)
 			continue;
 		key = (struct mds_lock_key){ .ino = mds_be64(w->buf),
 					     .hash = mds_be64(w->buf + 8) };
-		if (mds_lock_blocks(p->m, key, p, true))
-			return WEFT_S_BUSY;
+		tx->blocked = mds_lock_blocks(p->m, key, p, true);
+		if (tx->blocked)
+			return MDS_PARKED;
 		ret = mds_lock_take(p->m, key, p, MDS_LOCK_EXCL, &p->holds);
 	}
 	return ret;
@@ -198,7 +202,39 @@ static int run_subs(struct mds_op *op, struct mds_sub *subs, u32 n)
 	op->tx.prepare = true;
 	for (k = 0; k < n && !ret; k++)
 		ret = mds_sub_run(&op->tx, &op->creds, now, &subs[k]);
-	return ret == MDS_PARKED ? WEFT_S_BUSY : ret;
+	return ret;
+}
+
+/* op->tries of a PREPARE that met a lock */
+enum { WAITS = 1, WAITED = 2 };
+
+static void waited(void *arg)
+{
+	struct mds_op *op = arg;
+
+	op->tries = WAITED;
+	mds_lock_drop(op->m, &op->holds); /* it waits at one of these, or is in the queue */
+}
+
+/*
+ * The lock is wanted from now on. The time that it is waited for is a matter of chance: of two
+ * transactions that wait for each other one gives up first, and lets the other go on.
+ */
+static int wait_lock(struct mds_op *op)
+{
+	u32 jitter;
+
+	if (op->tries == WAITED || mds_lock_want(op->m, op->tx.blocked, &op->holds))
+		return WEFT_S_BUSY;
+	if (op->tries == WAITS)
+		return MDS_PARKED;
+	op->tries = WAITS;
+	op->timer.cb = waited;
+	op->timer.arg = op;
+	weft_env_random(op->m->env, &jitter, sizeof(jitter));
+	weft_timer_start(op->m->env, &op->timer,
+			 (WAIT_MS / 2 + jitter % WAIT_MS) * WEFT_NS_PER_MS);
+	return MDS_PARKED;
 }
 
 /* Run, log, lock. What the subs wrote goes into the record, not into the batch. */
@@ -212,6 +248,8 @@ static int part_prepare(struct mds_op *op, struct mds_part *p, struct mds_sub *s
 		ret = part_lock(p, &op->tx);
 	if (!ret)
 		ret = mds_log_encode(&op->tx, subs, n, &p->log, &p->log_len);
+	p->opens = op->tx.opens;
+	op->tx.opens = NULL;
 	mds_tx_drop(&op->tx);
 	if (!ret)
 		ret = mds_tx_put(&op->tx, MDS_CF_TXN, key, mds_key_prepared(key, p->group, p->seq),
@@ -251,13 +289,15 @@ int mds_run_prepare(struct mds_op *op)
 	ret = take_subs(op, subs, n);
 	if (ret)
 		return ret;
+	if (mds_lease_foreign(op->m, subs[0].session))
+		return WEFT_S_BUSY;
 	p = part_new(op->m, group, seq);
 	if (!p)
 		return -ENOMEM;
 	ret = part_prepare(op, p, subs, n);
 	if (ret) {
 		part_free(p);
-		return ret;
+		return ret == MDS_PARKED ? wait_lock(op) : ret;
 	}
 	weft_timer_start(op->m->env, &p->timer, ASK_AFTER_NS);
 	op->after = prepared;
@@ -312,6 +352,8 @@ static void part_end(struct mds *m, u32 group, u64 seq, bool commit)
 	log = p->log;
 	len = p->log_len;
 	p->log = NULL;
+	if (commit)
+		mds_open_apply(&p->opens);
 	part_free(p);
 	if (commit)
 		check_orphans(m, log, len);
@@ -447,7 +489,7 @@ static int part_load(struct mds *m, const char *key, size_t klen, const char *va
 		ret = part_lock(p, &tx);
 	mds_tx_drop(&tx);
 	if (ret)
-		return ret == WEFT_S_BUSY ? -EUCLEAN : ret;
+		return ret == MDS_PARKED ? -EUCLEAN : ret;
 	weft_info("a prepared transaction waits for its coordinator", "group=%u seq=%#llx",
 		  p->group, (unsigned long long)p->seq);
 	weft_timer_start(m->env, &p->timer, 0);

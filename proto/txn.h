@@ -58,7 +58,8 @@ struct weft_txn_sub {
 	__le64 ino;
 	__le64 old_ino, new_ino;
 	__le64 parent;
-	__le64 session, open_id;
+	__le64 session; /* the client on whose behalf */
+	__le64 open_id;
 	__le32 shard;
 	__le32 mode;
 	__le32 uid, gid;
