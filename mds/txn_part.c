@@ -11,8 +11,8 @@
  *	deciding (in a batch)	yes	yes	the commit of that batch
  *
  * A lock of somebody else is waited for, but for a moment only; then, and when the SOLE lease of
- * another client must be taken back first, the answer is WEFT_S_BUSY. When the coordinator is silent, and after a restart, it is asked (TXN_STATUS); what it does not know has
- * been aborted.
+ * another client must be taken back first, the answer is WEFT_S_BUSY. When the coordinator is
+ * silent, and after a restart, it is asked (TXN_STATUS); what it does not know has been aborted.
  *
  * Fault points: mds.part.prepare, mds.part.prepared, mds.part.decide, mds.part.decided.
  */
