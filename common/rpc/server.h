@@ -91,6 +91,8 @@ struct weft_rpc_handler {
  * @closed: a connection is gone (its requests may still be running: their replies go
  *	nowhere); or NULL
  * @credits: requests that a connection may have outstanding, 0: 64
+ * @stall_ms: a connection whose oldest reply is not taken by the peer for so long is closed (at the
+ *	earliest after half of it), 0: 30 s
  */
 struct weft_rpc_service_cfg {
 	struct weft_env *env;
@@ -101,6 +103,7 @@ struct weft_rpc_service_cfg {
 	void (*opened)(void *arg, struct weft_rpc_conn *conn);
 	void (*closed)(void *arg, struct weft_rpc_conn *conn);
 	uint16_t credits;
+	uint32_t stall_ms;
 };
 
 /**

@@ -4,11 +4,14 @@
  *
  * Happy path: a message is checked against the table of operations, becomes a struct
  * weft_rpc_req, and the handler of its opcode answers it, at once or later. A connection that has
- * more requests running than its credits is not read from until some are answered.
+ * more requests running than its credits is not read from until some are answered; nor one that
+ * has OWED_MAX bytes of bulk to get, in replies that are not sent yet and by requests that run: a
+ * peer that asks fast and reads slowly must not take the memory of all others.
  *
  * Failures: a message that breaks the rules is logged and its connection closed; bulk that was
  * damaged is answered by WEFT_S_CRC; lack of memory closes the connection, and the client replays.
- * A reply to a connection that is gone is dropped.
+ * A reply to a connection that is gone is dropped. A peer that does not take its replies is
+ * disconnected, however slowly it trickles.
  *
  * Everything belongs to the service's loop; a connection lives as long as it is open or a request
  * of it is running.
@@ -24,6 +27,9 @@
 #include "common/status.h"
 #include "proto/ops.h"
 
+#define OWED_MAX (16u << 20)
+#define STALL_MS 30000u
+
 struct weft_rpc_service {
 	struct weft_rpc_service_cfg cfg;
 	uint64_t epoch;
@@ -38,6 +44,10 @@ struct weft_rpc_conn {
 	struct weft_xprt *xprt; /* NULL: closed */
 	int refs;
 	unsigned int running;
+	size_t owed; /* bulk: what running requests may get at most, and what is not sent */
+	uint64_t queued, sent; /* messages, in this order */
+	uint64_t mark; /* so many were queued when @stall was started */
+	struct weft_timer stall;
 	enum weft_role role;
 	void *priv;
 	char peer[80];
@@ -57,6 +67,8 @@ int weft_rpc_service_create(const struct weft_rpc_service_cfg *cfg, struct weft_
 	svc->cfg = *cfg;
 	if (!svc->cfg.credits)
 		svc->cfg.credits = RPC_CREDITS_DEFAULT;
+	if (!svc->cfg.stall_ms)
+		svc->cfg.stall_ms = STALL_MS;
 	for (h = cfg->handlers; h->fn; h++)
 		svc->fn[h->opcode] = h->fn;
 	*out = svc;
@@ -118,6 +130,7 @@ void weft_rpc_conn_close(struct weft_rpc_conn *conn)
 	*conn->link = conn->next;
 	if (conn->next)
 		conn->next->link = conn->link;
+	weft_timer_stop(svc->cfg.env, &conn->stall);
 	weft_xprt_close(x);
 	if (svc->cfg.closed)
 		svc->cfg.closed(svc->cfg.arg, conn);
@@ -144,10 +157,52 @@ void **weft_rpc_conn_priv(struct weft_rpc_conn *conn)
 	return &conn->priv;
 }
 
+static void update_reading(struct weft_rpc_conn *conn)
+{
+	if (conn->xprt)
+		weft_xprt_stop_reading(conn->xprt, conn->running >= conn->svc->cfg.credits ||
+							   conn->owed >= OWED_MAX);
+}
+
+static void stall_start(struct weft_rpc_conn *conn)
+{
+	const struct weft_rpc_service_cfg *cfg = &conn->svc->cfg;
+
+	conn->mark = conn->queued;
+	weft_timer_start(cfg->env, &conn->stall, cfg->stall_ms / 2 * WEFT_NS_PER_MS);
+}
+
+static void stall_check(void *arg)
+{
+	struct weft_rpc_conn *conn = arg;
+
+	if (conn->sent < conn->mark) {
+		weft_warn_peer("the peer does not take its replies, connection closed",
+			       "peer=%s unsent=%llu", conn->peer,
+			       (unsigned long long)(conn->queued - conn->sent));
+		weft_rpc_conn_close(conn);
+	} else if (conn->sent < conn->queued) {
+		stall_start(conn);
+	}
+}
+
+static void conn_send(struct weft_rpc_conn *conn, struct weft_msg *m)
+{
+	conn->owed += m->bulk.len;
+	conn->queued++;
+	if (conn->stall.pos < 0)
+		stall_start(conn);
+	weft_xprt_send(conn->xprt, m);
+}
+
 static void msg_sent(void *arg, struct weft_msg *m)
 {
-	(void)arg;
+	struct weft_rpc_conn *conn = arg;
+
+	conn->owed -= m->bulk.len;
+	conn->sent++;
 	weft_msg_free(m);
+	update_reading(conn);
 }
 
 static void conn_broken(void *arg, int err)
@@ -260,8 +315,9 @@ static void conn_received(void *arg, struct weft_msg *m)
 	}
 	svc->stats[req->opcode].calls++;
 	svc->stats[req->opcode].bytes_in += req->bulk.len;
-	if (++conn->running >= svc->cfg.credits)
-		weft_xprt_stop_reading(conn->xprt, true);
+	conn->running++;
+	conn->owed += req->bulk_max;
+	update_reading(conn);
 	dispatch(svc, req);
 	return;
 
@@ -291,6 +347,7 @@ static void conn_attach(struct weft_rpc_service *svc, const struct rpc_handover 
 		return;
 	}
 	conn->svc = svc;
+	weft_timer_init(&conn->stall, stall_check, conn);
 	conn->refs = 1;
 	conn->role = h->role;
 	memcpy(conn->peer, h->peer, sizeof(conn->peer));
@@ -393,15 +450,16 @@ void weft_rpc_reply(struct weft_rpc_req *req, uint32_t status, const void *body,
 		weft_sg_fini(&req->rep_bulk);
 	}
 	count_reply(conn->svc, req, status);
-	if (conn->running-- == conn->svc->cfg.credits && conn->xprt)
-		weft_xprt_stop_reading(conn->xprt, false);
+	conn->running--;
+	conn->owed -= req->bulk_max;
 	if (conn->xprt) {
 		m = reply_msg(req, status, body, body_len, tail, tail_len);
 		if (m)
-			weft_xprt_send(conn->xprt, m);
+			conn_send(conn, m);
 		else
 			weft_rpc_conn_close(conn); /* the client will ask again */
 	}
+	update_reading(conn);
 	request_free(req);
 }
 
@@ -437,6 +495,6 @@ int weft_rpc_push(struct weft_rpc_conn *conn, uint16_t opcode, const void *body,
 	m->hdr.opcode = cpu_to_le16(opcode);
 	m->hdr.body_len = cpu_to_le16(body_len);
 	m->hdr.epoch = cpu_to_le64(conn->svc->epoch);
-	weft_xprt_send(conn->xprt, m);
+	conn_send(conn, m);
 	return 0;
 }

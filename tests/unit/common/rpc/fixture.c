@@ -24,6 +24,7 @@ static void handle_read(void *arg, struct weft_rpc_req *req)
 	struct weft_obj_rep rep = { 0 };
 	struct fixture *f = arg;
 
+	f->reads++;
 	CU_ASSERT_EQUAL(weft_sg_slice(&req->rep_bulk, &f->stored, 0, f->stored.len), 0);
 	weft_rpc_reply(req, 0, &rep, sizeof(rep), "tail", 4);
 }
@@ -67,7 +68,9 @@ void fx_server_start(struct fixture *f)
 {
 	struct weft_rpc_service_cfg sc = { .env = f->env, .pool = f->pool, .target = FX_TARGET,
 					   .handlers = handlers, .arg = f, .opened = opened,
-					   .closed = closed, .credits = 8 };
+					   .closed = closed,
+					   .credits = f->credits ? f->credits : 8,
+					   .stall_ms = f->stall_ms };
 	struct weft_rpc_server_cfg cfg = { .env = f->env, .node = 3, .secret = f->server_secret,
 					   .secret_len = f->server_secret
 							 ? strlen(f->server_secret) : 0 };

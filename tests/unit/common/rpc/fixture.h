@@ -17,6 +17,7 @@
  * struct fixture - the pair
  * @held: GETATTR requests, which the service does not answer by itself
  * @runs: OBJ_WRITE requests that the handler saw
+ * @reads: OBJ_READ requests that the handler saw
  * @stored: bulk of the last OBJ_WRITE; OBJ_READ gives it back
  * @pushes: MAP_PUSH messages that the client got
  */
@@ -34,8 +35,9 @@ struct fixture {
 	const char *server_secret, *client_secret;
 	uint8_t server_fsid[16], client_fsid[16];
 	uint32_t client_target;
-	uint16_t port;
-	unsigned int runs, replays, pushes, waiting;
+	uint16_t port, credits;
+	uint32_t stall_ms;
+	unsigned int runs, reads, replays, pushes, waiting;
 	struct weft_sg stored;
 	struct weft_timer watchdog;
 	bool stuck;

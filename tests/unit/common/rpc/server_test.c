@@ -267,6 +267,122 @@ static void malformed(void)
 	fx_stop(&f);
 }
 
+#define SLOW_READS 64
+
+static void turn(struct fixture *f)
+{
+	struct weft_rpc_call c = { 0 };
+
+	fx_call(f, &c, WEFT_OP_PING);
+	fx_wait(f);
+	CU_ASSERT_EQUAL(weft_rpc_err(&c), 0);
+	weft_rpc_call_fini(&c);
+}
+
+/* Connects, and asks for as many times @len bytes as a client may. */
+static int ask_for_bulk(struct fixture *f, uint32_t len)
+{
+	struct {
+		struct weft_hdr h;
+		struct weft_init_req rq;
+	} init = { .h = { .len = cpu_to_le32(sizeof(init)), .version = cpu_to_le16(1),
+			  .magic = cpu_to_le32(WEFT_MAGIC), .opcode = cpu_to_le16(WEFT_OP_INIT),
+			  .body_len = cpu_to_le16(sizeof(init.rq)) },
+		   .rq = { .version_min = cpu_to_le16(1), .version_max = cpu_to_le16(1),
+			   .role = cpu_to_le16(1), .target = cpu_to_le32(FX_TARGET) } };
+	struct {
+		struct weft_hdr h;
+		struct weft_obj_req rq;
+	} read = { .h = { .len = cpu_to_le32(sizeof(read)), .version = cpu_to_le16(1),
+			  .magic = cpu_to_le32(WEFT_MAGIC),
+			  .opcode = cpu_to_le16(WEFT_OP_OBJ_READ),
+			  .body_len = cpu_to_le16(sizeof(read.rq)),
+			  .bulk_max = cpu_to_le32(len) } };
+	char rep[sizeof(struct weft_hdr) + sizeof(struct weft_init_rep)];
+	unsigned int before = f->nconns;
+	int fd = raw_connect(f), i;
+
+	CU_ASSERT_EQUAL(send(fd, &init, sizeof(init), MSG_NOSIGNAL), sizeof(init));
+	while (f->nconns == before)
+		turn(f);
+	CU_ASSERT_EQUAL(recv(fd, rep, sizeof(rep), MSG_WAITALL), sizeof(rep));
+	for (i = 0; i < SLOW_READS; i++) {
+		read.h.request_id = cpu_to_le64(i + 1);
+		CU_ASSERT_EQUAL(send(fd, &read, sizeof(read), MSG_NOSIGNAL), sizeof(read));
+	}
+	return fd;
+}
+
+/* Turns the loop, and takes a few bytes in each turn. Return: did the server hang up? */
+static bool trickle(struct fixture *f, int fd, int turns)
+{
+	unsigned int before = f->nconns;
+	char b[16];
+
+	while (turns-- && f->nconns == before) {
+		turn(f);
+		CU_ASSERT(recv(fd, b, sizeof(b), MSG_DONTWAIT) > 0 || f->nconns < before);
+	}
+	return f->nconns < before;
+}
+
+/* A peer that reads its replies slowly gets no more memory than its share, and then its end. */
+static void slow_reader(void)
+{
+	static char data[WEFT_BULK_MAX];
+	struct fixture f = { .credits = SLOW_READS, .stall_ms = 600 };
+	struct weft_rpc_call w = { 0 };
+	uint64_t start;
+	int fd;
+
+	fx_start(&f);
+	weft_sg_add(&w.bulk_out, NULL, data, sizeof(data));
+	fx_call(&f, &w, WEFT_OP_OBJ_WRITE);
+	fx_wait(&f);
+	weft_rpc_call_fini(&w);
+	fd = ask_for_bulk(&f, sizeof(data));
+	CU_ASSERT_FALSE(trickle(&f, fd, 50));
+	/* Four are 16 MiB; the kernel's buffers may have taken some. */
+	CU_ASSERT(f.reads >= 4);
+	CU_ASSERT(f.reads < SLOW_READS / 4);
+	start = weft_env_now(f.env);
+	CU_ASSERT(trickle(&f, fd, 1000000));
+	CU_ASSERT(weft_env_now(f.env) - start < 2 * 600 * WEFT_NS_PER_MS);
+	CU_ASSERT(f.reads < SLOW_READS / 4);
+	close(fd);
+	fx_stop(&f);
+}
+
+/* One that reads gets all, and keeps its connection, though it takes longer than a stall. */
+static void steady_reader(void)
+{
+	static char data[WEFT_BULK_MAX];
+	struct fixture f = { .credits = SLOW_READS, .stall_ms = 600 };
+	struct weft_rpc_call w = { 0 };
+	size_t got = 0, all;
+	ssize_t n;
+	int fd;
+
+	fx_start(&f);
+	weft_sg_add(&w.bulk_out, NULL, data, sizeof(data));
+	fx_call(&f, &w, WEFT_OP_OBJ_WRITE);
+	fx_wait(&f);
+	weft_rpc_call_fini(&w);
+	fd = ask_for_bulk(&f, sizeof(data));
+	all = SLOW_READS *
+	      (sizeof(data) + sizeof(struct weft_hdr) + sizeof(struct weft_obj_rep) + 4);
+	while (got < all) {
+		turn(&f);
+		while ((n = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
+			got += n;
+		CU_ASSERT_FATAL(n < 0 && errno == EAGAIN);
+	}
+	CU_ASSERT_EQUAL(got, all);
+	CU_ASSERT_EQUAL(f.reads, SLOW_READS);
+	close(fd);
+	fx_stop(&f);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -284,6 +400,8 @@ int main(void)
 	CU_add_test(s, "file system ids", file_systems);
 	CU_add_test(s, "unknown target", no_target);
 	CU_add_test(s, "bytes that are no messages", malformed);
+	CU_add_test(s, "a peer that reads slowly", slow_reader);
+	CU_add_test(s, "a peer that reads all", steady_reader);
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() ? 1 : 0;
