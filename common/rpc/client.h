@@ -139,8 +139,8 @@ struct weft_rpc_call {
 int weft_rpc_client_create(const struct weft_rpc_client_cfg *cfg, struct weft_rpc_client **out);
 
 /**
- * weft_rpc_client_destroy() - free a client and its peers
- * @c: the client or NULL; no call is outstanding
+ * weft_rpc_client_destroy() - free a client
+ * @c: the client or NULL; its peers were destroyed before it, each by who made it
  */
 void weft_rpc_client_destroy(struct weft_rpc_client *c);
 
