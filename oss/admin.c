@@ -53,7 +53,7 @@ size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *b
 		       "\"data_syncs\":%llu,\"data_bytes\":%llu,\"kv_syncs\":%llu,"
 		       "\"kv_bytes\":%llu,\"crc_errors\":%llu,"
 		       "\"no_space\":%llu,\"failed_commits\":%llu,\"edge_reads\":%llu,"
-		       "\"small_blocks\":%llu",
+		       "\"small_blocks\":%llu,\"damaged_records\":%llu",
 		       (unsigned long long)ops, (unsigned long long)total,
 		       (unsigned long long)avail,
 		       (unsigned long long)st->bytes_read, (unsigned long long)st->bytes_written,
@@ -63,7 +63,8 @@ size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *b
 		       (unsigned long long)st->crc_errors, (unsigned long long)st->no_space,
 		       (unsigned long long)st->failed_commits,
 		       (unsigned long long)st->edge_reads,
-		       (unsigned long long)st->small_blocks);
+		       (unsigned long long)st->small_blocks,
+		       (unsigned long long)st->damaged_records);
 	if (pos < len)
 		pos = add_ops(svc, buf, len, pos);
 	if (pos < len)

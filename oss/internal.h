@@ -217,6 +217,10 @@ struct oss_store {
 
 	struct oss_commits commits;
 	struct oss_smalls smalls;
+
+	/* damage.c */
+	struct oss_key *damaged;
+	size_t ndamaged;
 };
 
 /* --- seg.c: cache of segments, records, locks */
@@ -269,6 +273,13 @@ void oss_truncate_submit(struct oss_store *s, struct oss_op *op);
 void oss_truncate_step(struct oss_op *op);
 void oss_read_submit(struct oss_store *s, struct oss_op *op);
 void oss_seek_submit(struct oss_store *s, struct oss_op *op);
+
+/* --- damage.c: records that were damaged at the start */
+
+int oss_damage_add(struct oss_store *s, const struct oss_key *key, const char *what);
+bool oss_damage_has(struct oss_store *s, const struct oss_key *key);
+void oss_damage_del(struct oss_store *s, const struct oss_key *key);
+void oss_damage_fini(struct oss_store *s);
 
 /* --- small.c: small writes */
 

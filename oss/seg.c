@@ -8,8 +8,8 @@
  * its successor, so that blocks are given back in the order of the changes: no block is reused
  * while somebody may still read it.
  *
- * A record that cannot be read or decoded is an error of the operation that wanted it (-EIO,
- * logged); nothing of it is cached.
+ * A record that cannot be read or decoded, or was refused before (damage.c), is an error of the
+ * operation that wanted it (-EIO, logged); nothing of it is cached.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -164,10 +164,15 @@ static int load(struct oss_store *s, const struct oss_key *key, struct oss_rec *
 		return -ENOMEM;
 	oss_key_encode(key, buf);
 	err = weft_kv_get(s->kv, OSS_CF_CHUNKS, buf, sizeof(buf), &val);
-	if (!err)
+	if (!err && oss_damage_has(s, key)) {
+		err = -EUCLEAN;
+	} else if (!err) {
 		err = oss_rec_decode(val.data, val.len, s->alloc.nblocks, r);
-	else if (err == -ENOENT)
+		if (err == -EUCLEAN && oss_damage_add(s, key, "it is damaged") == -ENOMEM)
+			err = -ENOMEM;
+	} else if (err == -ENOENT) {
 		err = 0;
+	}
 	weft_kv_val_fini(&val);
 	if (!err && r->nsmall)
 		err = oss_small_read(s, key, r);

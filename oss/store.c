@@ -3,8 +3,10 @@
  * Opening and closing a chunk store, and the entry of its operations.
  *
  * Opening reads every record once and marks its blocks as used: the allocator has no state on
- * disk. A record that is damaged, lies outside the data file, or claims a block of another one
- * stops the opening with a sentence that names it: going on could overwrite somebody's bytes.
+ * disk. A record that is damaged, lies outside the data file, or claims a block of another one is
+ * named in the log and refused from then on (damage.c); the others are served. Of two that claim a
+ * block the second is refused: each block's checksum tells if the first one's bytes are its own.
+ * A key that names no segment, or too many damaged records, stop the opening.
  */
 #include "oss/store.h"
 
@@ -149,23 +151,28 @@ static int scan_one(struct oss_store *s, struct weft_kv_iter *it, struct oss_rec
 	size_t klen, vlen;
 	const void *k = weft_kv_iter_key(it, &klen);
 	const void *v = weft_kv_iter_val(it, &vlen);
-	const char *what = "is damaged";
+	const char *what = "it is damaged";
 	int res;
 
 	res = oss_key_decode(k, klen, &key);
-	if (!res)
-		res = oss_rec_decode(v, vlen, s->alloc.nblocks, rec);
+	if (res) {
+		snprintf(err, OSS_ERR_MAX, "%s: a key of %zu bytes", path, klen);
+		return res;
+	}
+	res = oss_rec_decode(v, vlen, s->alloc.nblocks, rec);
 	if (!res) {
 		res = mark_record(s, rec);
-		what = "claims blocks of another record";
+		what = "it claims blocks of another record";
 	}
-	if (!res && rec->nsmall)
-		return oss_small_found(s, &key);
 	if (!res)
-		return 0;
-	snprintf(err, OSS_ERR_MAX, "%s: record of inode %llx chunk %llu segment %u %s", path,
-		 (unsigned long long)key.ino, (unsigned long long)key.chunk, key.seg, what);
-	return -EUCLEAN;
+		return rec->nsmall ? oss_small_found(s, &key) : 0;
+	res = oss_damage_add(s, &key, what);
+	if (res == -EUCLEAN)
+		snprintf(err, OSS_ERR_MAX,
+			 "%s: too many damaged records; that of inode %llx chunk %llu segment %u: %s",
+			 path, (unsigned long long)key.ino, (unsigned long long)key.chunk, key.seg,
+			 what);
+	return res;
 }
 
 static int scan(struct oss_store *s, const char *path, char err[OSS_ERR_MAX])
@@ -190,8 +197,9 @@ static int scan(struct oss_store *s, const char *path, char err[OSS_ERR_MAX])
 	}
 	weft_kv_iter_free(it);
 	if (!res)
-		weft_info("records scanned", "records=%llu free_blocks=%llu blocks=%llu ms=%llu",
-			  (unsigned long long)n, (unsigned long long)s->alloc.free,
+		weft_info("records scanned",
+			  "records=%llu damaged=%zu free_blocks=%llu blocks=%llu ms=%llu",
+			  (unsigned long long)n, s->ndamaged, (unsigned long long)s->alloc.free,
 			  (unsigned long long)s->alloc.nblocks,
 			  (unsigned long long)((weft_env_now(s->env) - start) / WEFT_NS_PER_MS));
 out_free:
@@ -233,6 +241,7 @@ int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char
 out_segs:
 	oss_segs_fini(s);
 out_kv:
+	oss_damage_fini(s);
 	oss_small_fini(s);
 	weft_kv_close(s->kv);
 	oss_alloc_fini(&s->alloc);
@@ -253,6 +262,7 @@ void oss_store_close(struct oss_store *s)
 	if (!s)
 		return;
 	oss_commits_fini(s);
+	oss_damage_fini(s);
 	oss_small_fini(s);
 	oss_segs_fini(s);
 	weft_kv_close(s->kv);

@@ -59,9 +59,9 @@ struct oss_store_cfg {
  * @out: the store
  * @err: a sentence when it fails
  *
- * Return: 0; -EUCLEAN (damaged records), -EXDEV (records of another target), -ENODATA (the
- * records are gone), -EFBIG (the data file is shorter than it must be), or another negative
- * errno. Nothing is changed when it fails.
+ * Return: 0; -EUCLEAN (too many damaged records; of a few only their segments are refused), -EXDEV
+ * (records of another target), -ENODATA (the records are gone), -EFBIG (the data file is shorter
+ * than it must be), or another negative errno. Nothing is changed when it fails.
  * Context: blocks while it reads all records.
  */
 int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char err[OSS_ERR_MAX]);
@@ -163,6 +163,7 @@ void oss_store_space(const struct oss_store *s, uint64_t *total, uint64_t *free)
  * @edge_reads: blocks read because a change covers them in part
  * @small_blocks: blocks that were committed with their records, to be written later
  * @data_bytes: bytes written to the data file
+ * @damaged_records: records that the start found damaged and that are still there
  */
 struct oss_store_stats {
 	_Atomic uint64_t ops[OSS_SETTLE + 1];
@@ -177,6 +178,7 @@ struct oss_store_stats {
 	_Atomic uint64_t edge_reads;
 	_Atomic uint64_t small_blocks;
 	_Atomic uint64_t data_bytes;
+	_Atomic uint64_t damaged_records;
 };
 
 /**

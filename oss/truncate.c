@@ -37,6 +37,8 @@ static int drop_damaged(struct oss_store *s, const struct oss_key *key)
 	if (!err)
 		err = weft_kv_delete_range(s->kv, OSS_CF_CHUNKS, from, sizeof(from), to,
 					   sizeof(to), true);
+	if (!err)
+		oss_damage_del(s, key);
 	return err;
 }
 
@@ -48,7 +50,10 @@ static int cut(struct oss_store *s, struct oss_op *op, const struct oss_key *key
 	if (key->chunk == op->chunk && key->seg == op->off >> OSS_SEG_SHIFT)
 		off = op->off % OSS_SEG;
 	err = oss_part_add(s, op, key, off, OSS_SEG - off, 0);
-	return err == -EIO && !off ? drop_damaged(s, key) : err;
+	if (err == -EIO && !off)
+		return drop_damaged(s, key);
+	/* Whoever asked repeats a truncate until it works; these bytes nobody gets to see. */
+	return err == -EIO && oss_damage_has(s, key) ? 0 : err;
 }
 
 static bool behind(const struct oss_op *op, const struct oss_key *k)

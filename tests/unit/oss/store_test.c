@@ -397,52 +397,105 @@ static void put_raw(struct oss_bed *bed, uint64_t ino, const void *val, size_t l
 	oss_key_encode(&k, key);
 	CU_ASSERT_EQUAL_FATAL(weft_kv_batch_create(bed->store->kv, &b), 0);
 	weft_kv_put(b, OSS_CF_CHUNKS, key, sizeof(key), val, len);
-	CU_ASSERT_EQUAL_FATAL(weft_kv_commit(b, true), 0);
+	CU_ASSERT_EQUAL_FATAL(weft_kv_commit(b, false), 0);
 	weft_kv_batch_free(b);
 }
 
+static uint64_t damaged_records(struct oss_bed *bed)
+{
+	return oss_store_stats(bed->store)->damaged_records;
+}
+
+/* A record that cannot be decoded: its object is refused, the others are served. */
 static void test_damaged_record(void)
+{
+	struct oss_bed bed;
+
+	bed_init(&bed, 4 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, "abc", 3), 0);
+	CU_ASSERT_EQUAL(bed_write(&bed, 7, 1, 0, "def", 3), 0);
+	put_raw(&bed, 7, "garbage", 7);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), -EIO);
+	CU_ASSERT_EQUAL(bed_write(&bed, 7, 0, 0, "x", 1), -EIO);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 1);
+	bed_reopen(&bed);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 1);
+	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 3, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, "abc", 3), 0);
+	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 3, "abc", 3), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 1, 0, got, 3, NULL), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), -EIO);
+	/* A truncate that cuts through it must end; it stays damaged, what is behind it goes. */
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 100, 0, NULL), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), -EIO);
+	memset(got, 1, 3);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 1, 0, got, 3, NULL), 0);
+	CU_ASSERT_EQUAL(got[0], 0);
+	/* It can be deleted, and its place used again. */
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 0, 0, NULL), 0);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), 0);
+	CU_ASSERT_EQUAL(bed_write(&bed, 7, 0, 0, "ghi", 3), 0);
+	bed_reopen(&bed);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 3, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, "ghi", 3), 0);
+	bed_fini(&bed);
+}
+
+/* A sound record that names a block of another one: the block stays the other one's. */
+static void test_claimed_block(void)
 {
 	static struct oss_rec rec;
 	uint8_t val[OSS_REC_MAX];
 	struct oss_bed bed;
-	size_t len;
+	uint64_t before;
+	uint32_t b;
 
 	bed_init(&bed, 4 << 20);
+	bed.no_small = true;
 	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
-	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, "abc", 3), 0);
-	put_raw(&bed, 7, "garbage", 7);
-	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), -EIO);
-	CU_ASSERT_EQUAL(bed_write(&bed, 7, 0, 0, "x", 1), -EIO);
-	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 3, NULL), 0);
-	bed_close(&bed);
-	CU_ASSERT_EQUAL(bed_open(&bed), -EUCLEAN);
-	CU_ASSERT_PTR_NOT_NULL(strstr(bed.last_err, "inode 7"));
-	bed_fini(&bed);
-
-	/* It cannot be cut, but it can be deleted. */
-	bed_init(&bed, 4 << 20);
-	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
-	CU_ASSERT_EQUAL(bed_write(&bed, 8, 0, 0, "abc", 3), 0);
-	put_raw(&bed, 7, "garbage", 7);
-	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 100, 0, NULL), -EIO);
-	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 0, 0, NULL), 0);
-	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 100, NULL), 0);
+	fill(buf, 4096, 5);
+	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, buf, 4096), 0);
+	before = bed_free(&bed);
+	memset(&rec, 0, sizeof(rec));
+	for (b = 1; b < 4; b++) /* block 1 is that of inode 1 */
+		rec.blk[b] = 4 - b;
+	rec.mapped = 3;
+	rec.len = 4 * 4096;
+	put_raw(&bed, 7, val, oss_rec_encode(&rec, val));
 	bed_reopen(&bed);
-	CU_ASSERT_EQUAL(bed_read(&bed, 8, 0, 0, got, 3, NULL), 0);
-	CU_ASSERT_EQUAL(memcmp(got, "abc", 3), 0);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 1);
+	CU_ASSERT_EQUAL(bed_read(&bed, 7, 0, 0, got, 4096, NULL), -EIO);
+	CU_ASSERT_EQUAL(bed_write(&bed, 7, 0, 0, got, 4096), -EIO);
+	/* Deleting it gives no block away that the other one has. */
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 7, 0, 0, 0, NULL), 0);
+	CU_ASSERT_EQUAL(damaged_records(&bed), 0);
+	memset(got, 0, 4096);
+	CU_ASSERT_EQUAL(bed_write(&bed, 8, 0, 0, got, 4096), 0);
+	CU_ASSERT_EQUAL(bed_read(&bed, 1, 0, 0, got, 4096, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(got, buf, 4096), 0);
+	CU_ASSERT_EQUAL(bed_do(&bed, OSS_TRUNCATE, 8, 0, 0, 0, NULL), 0);
+	bed_reopen(&bed);
+	CU_ASSERT_EQUAL(bed_free(&bed), before);
 	bed_fini(&bed);
+}
 
-	/* A sound record that names a block of another one. */
+/* A store in which nothing is right is not opened. */
+static void test_all_damaged(void)
+{
+	struct oss_bed bed;
+	uint64_t ino;
+
 	bed_init(&bed, 4 << 20);
 	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
-	CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, 0, "abc", 3), 0);
-	rec.blk[0] = 1;
-	rec.mapped = 1;
-	len = oss_rec_encode(&rec, val);
-	put_raw(&bed, 7, val, len);
+	for (ino = 1; ino <= 1025; ino++)
+		put_raw(&bed, ino, "garbage", 7);
 	bed_close(&bed);
 	CU_ASSERT_EQUAL(bed_open(&bed), -EUCLEAN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(bed.last_err, "inode 401"));
 	bed_fini(&bed);
 }
 
@@ -487,6 +540,8 @@ int main(void)
 	CU_add_test(s, "damaged block", test_damaged_block);
 	CU_add_test(s, "damaged block that is cut", test_damaged_cut);
 	CU_add_test(s, "damaged record", test_damaged_record);
+	CU_add_test(s, "a record that claims a block of another", test_claimed_block);
+	CU_add_test(s, "too many damaged records", test_all_damaged);
 	CU_add_test(s, "foreign or missing parts", test_foreign);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
 	CU_basic_run_tests();
