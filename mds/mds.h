@@ -27,7 +27,7 @@ struct mds_stats {
 	u64 batches, batch_ops, batch_max, batch_waits;
 	u64 parked, deferred, replayed;
 	u64 txn_started, txn_committed, txn_aborted, txn_busy, txn_prepared;
-	u64 purged, purge_backlog, cuts;
+	u64 purged, cuts;
 	u64 recalls, sessions_expired;
 };
 

@@ -78,8 +78,11 @@ struct mds_purge {
 	struct mds_purge_run *runs;
 	u64 next_nr;  /* number of the next record */
 	u64 scan_nr;  /* where to look for the next one to begin */
-	u32 running;
-	struct weft_timer timer;
+	u32 running;  /* whose objects are being deleted */
+	u32 cut;      /* whose objects are deleted, but the record is there */
+	bool forgetting; /* an op deletes records */
+	struct weft_timer timer;	/* begins the next ones */
+	struct weft_timer forget_timer; /* deletes the records of those that are done */
 };
 
 void mds_purge_init(struct mds *m);

@@ -3,8 +3,9 @@
  * What becomes of inodes that lost their last name.
  *
  * Happy path: nobody has it open: the inode goes with the name, and a purge record stays if it may
- * have objects; a few purges run at a time in the background, each record is removed when all
- * groups have deleted. Somebody has it open, or the open files are not known yet after a restart:
+ * have objects. Purges begin in the background a moment later, many at a time, so that the data
+ * servers sync once for many; the records of those that all groups have deleted are removed
+ * together, so that a removed file costs no second sync of its own. Somebody has it open, or the open files are not known yet after a restart:
  * the inode stays as an orphan (a record 'O') and goes at the last close, or at the end of the
  * grace.
  *
@@ -20,15 +21,18 @@
 #include "common/log.h"
 #include "mds/mds.h"
 
-#define PURGES_MAX 16u
+#define PURGES_MAX 64u
+#define TOGETHER 32u /* as many are enough to begin, or to remove their records */
+#define LINGER_MS 50u
 #define RETRY_MS 1000u
 
 struct mds_purge_run {
 	struct mds_purge_run *next, **prev;
 	struct mds *m;
 	u64 nr;
+	bool cut;	 /* its objects are gone */
+	bool forgetting; /* the op under way deletes its record */
 	struct mds_trim trim;
-	struct weft_timer timer;
 };
 
 int mds_purge_add(struct mds_tx *tx, const struct mds_inode *i)
@@ -46,54 +50,82 @@ int mds_purge_add(struct mds_tx *tx, const struct mds_inode *i)
 			  sizeof(rec));
 }
 
-static int purged_run(struct mds_op *op)
-{
-	struct mds_purge_run *p = op->priv;
-	char key[MDS_KEY_MAX];
-
-	return mds_tx_del(&op->tx, MDS_CF_META, key, mds_key_meta(key, 'P', p->nr));
-}
-
 static void purge_end(struct mds_purge_run *p)
 {
 	*p->prev = p->next;
 	if (p->next)
 		p->next->prev = p->prev;
-	p->m->purge.running--;
-	weft_timer_stop(p->m->env, &p->timer);
+	if (p->cut)
+		p->m->purge.cut--;
+	else
+		p->m->purge.running--;
 	mds_trim_fini(&p->trim);
 	free(p);
 }
 
-static void purge_forget(void *arg);
-
-static void purged(struct mds_op *op)
+static int forget_run(struct mds_op *op)
 {
-	struct mds_purge_run *p = op->priv;
+	struct mds_purge_run *p;
+	char key[MDS_KEY_MAX];
+	int ret = 0;
 
+	for (p = op->m->purge.runs; p && !ret; p = p->next) {
+		p->forgetting = p->cut;
+		if (p->cut)
+			ret = mds_tx_del(&op->tx, MDS_CF_META, key,
+					 mds_key_meta(key, 'P', p->nr));
+	}
+	return ret;
+}
+
+static void forgotten(struct mds_op *op)
+{
+	struct mds_purge *pu = &op->m->purge;
+	struct mds_purge_run *p, *next;
+
+	pu->forgetting = false;
 	if (op->status == -ESHUTDOWN)
 		return;
-	if (op->status) {
-		weft_timer_start(op->m->env, &p->timer, RETRY_MS * WEFT_NS_PER_MS);
-		return;
+	for (p = pu->runs; p && !op->status; p = next) {
+		next = p->next;
+		if (!p->forgetting)
+			continue;
+		op->m->stats.purged++;
+		purge_end(p);
 	}
-	op->m->stats.purged++;
-	purge_end(p);
+	if (pu->cut)
+		weft_timer_start(op->m->env, &pu->forget_timer,
+				 (op->status ? RETRY_MS : LINGER_MS) * WEFT_NS_PER_MS);
 	mds_purge_kick(op->m);
 }
 
-static void purge_forget(void *arg)
+static void forget(void *arg)
 {
-	struct mds_purge_run *p = arg;
+	struct mds *m = arg;
+	struct mds_purge *pu = &m->purge;
 
-	if (mds_internal(p->m, purged_run, purged, p))
-		weft_timer_start(p->m->env, &p->timer, RETRY_MS * WEFT_NS_PER_MS);
+	if (pu->forgetting || !pu->cut)
+		return;
+	pu->forgetting = true;
+	if (!mds_internal(m, forget_run, forgotten, NULL))
+		return;
+	pu->forgetting = false;
+	weft_timer_start(m->env, &pu->forget_timer, RETRY_MS * WEFT_NS_PER_MS);
 }
 
 static void purge_trimmed(struct mds_trim *t)
 {
+	struct mds_purge_run *p = t->arg;
+	struct mds_purge *pu = &p->m->purge;
+
 	WEFT_FAULT("mds.purge.cut");
-	purge_forget(t->arg);
+	p->cut = true;
+	pu->running--;
+	if (++pu->cut >= TOGETHER)
+		forget(p->m);
+	else if (pu->cut == 1)
+		weft_timer_start(p->m->env, &pu->forget_timer, LINGER_MS * WEFT_NS_PER_MS);
+	mds_purge_kick(p->m);
 }
 
 static int purge_begin(struct mds *m, u64 nr, const struct mds_purge_rec *rec)
@@ -106,7 +138,6 @@ static int purge_begin(struct mds *m, u64 nr, const struct mds_purge_rec *rec)
 	WEFT_FAULT("mds.purge.begin");
 	p->m = m;
 	p->nr = nr;
-	weft_timer_init(&p->timer, purge_forget, p);
 	p->trim = (struct mds_trim){ .m = m, .ino = le64_to_cpu(rec->ino), .layout = rec->layout,
 				     .done = purge_trimmed, .arg = p };
 	weft_timer_init(&p->trim.timer, NULL, NULL);
@@ -160,29 +191,40 @@ static int purge_next(struct mds *m)
 	return ret;
 }
 
-static void purge_retry(void *arg)
+/* Begins as many as may run. */
+static void purge_more(void *arg)
 {
-	mds_purge_kick(arg);
-}
+	struct mds *m = arg;
 
-void mds_purge_kick(struct mds *m)
-{
-	m->stats.purge_backlog = m->purge.next_nr - m->purge.scan_nr + m->purge.running;
-	if (m->failed || !m->serving || m->draining || m->purge.running >= PURGES_MAX ||
-	    m->purge.scan_nr >= m->purge.next_nr)
+	if (m->failed || !m->serving || m->draining || m->purge.running >= PURGES_MAX)
 		return;
 	if (purge_next(m))
 		weft_timer_start(m->env, &m->purge.timer, RETRY_MS * WEFT_NS_PER_MS);
 }
 
+void mds_purge_kick(struct mds *m)
+{
+	struct mds_purge *pu = &m->purge;
+	u64 waiting = pu->next_nr - pu->scan_nr;
+
+	if (m->failed || !m->serving || m->draining || pu->running >= PURGES_MAX || !waiting)
+		return;
+	if (waiting >= TOGETHER && PURGES_MAX - pu->running >= TOGETHER)
+		purge_more(m);
+	else if (pu->timer.pos < 0)
+		weft_timer_start(m->env, &pu->timer, LINGER_MS * WEFT_NS_PER_MS);
+}
+
 void mds_purge_init(struct mds *m)
 {
-	weft_timer_init(&m->purge.timer, purge_retry, m);
+	weft_timer_init(&m->purge.timer, purge_more, m);
+	weft_timer_init(&m->purge.forget_timer, forget, m);
 }
 
 void mds_purge_fini(struct mds *m)
 {
 	weft_timer_stop(m->env, &m->purge.timer);
+	weft_timer_stop(m->env, &m->purge.forget_timer);
 	while (m->purge.runs)
 		purge_end(m->purge.runs);
 }

@@ -191,6 +191,37 @@ static void test_inline(void)
 	sim_stop(&sim);
 }
 
+/* Many removed files: their purges begin together, and their records go in few batches. */
+static void test_purge_many(void)
+{
+	struct mds_stats *st;
+	char name[16];
+	u64 f, batches;
+	u32 k;
+
+	begin(1);
+	for (k = 0; k < 100; k++) {
+		snprintf(name, sizeof(name), "f%u", k);
+		CU_ASSERT_EQUAL(sim_create(&sim, ROOT, name, S_IFREG | 0600, &f), 0);
+		CU_ASSERT_EQUAL(sim_spill(&sim, f, WEFT_WRITE_SPILL_BEGIN, 0), 0);
+		CU_ASSERT_EQUAL(sim_spill(&sim, f, WEFT_WRITE_SPILL_DONE, 70000), 0);
+	}
+	st = &sim.servers[0].m->stats;
+	batches = st->batches;
+	sim.trims = 0;
+	for (k = 0; k < 100; k++) {
+		snprintf(name, sizeof(name), "f%u", k);
+		CU_ASSERT_EQUAL(sim_unlink(&sim, ROOT, name), 0);
+	}
+	sim_run(&sim, 2000);
+	CU_ASSERT_EQUAL(sim.trims, 100);
+	CU_ASSERT_EQUAL(st->purged, 100);
+	CU_ASSERT_EQUAL(sim.servers[0].m->purge.running + sim.servers[0].m->purge.cut, 0);
+	CU_ASSERT(st->batches - batches <= 106);
+	CU_ASSERT(sim_consistent(&sim));
+	sim_stop(&sim);
+}
+
 /* Whatever step a server crashes at: an unlinked file's objects are deleted, no others. */
 static void test_purge_crash(void)
 {
@@ -205,7 +236,7 @@ static void test_purge_crash(void)
 		first = sim.steps;
 		sim.crash_at = first + k;
 		CU_ASSERT_EQUAL(sim_unlink(&sim, ROOT, "f"), 0);
-		sim_run(&sim, 100);
+		sim_run(&sim, 1000);
 		took = sim.steps - first;
 		sim.crash_at = 0;
 		CU_ASSERT(sim_consistent(&sim));
@@ -255,6 +286,7 @@ int main(void)
 	CU_add_test(s, "open", test_open);
 	CU_add_test(s, "unlinked while open", test_orphan);
 	CU_add_test(s, "inline data and the way out of it", test_inline);
+	CU_add_test(s, "purges together", test_purge_many);
 	CU_add_test(s, "purge, with crashes", test_purge_crash);
 	CU_add_test(s, "inodes of another server", test_remote);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
