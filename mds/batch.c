@@ -246,8 +246,14 @@ static void batch_complete(struct mds *m)
 	struct mds_op *op;
 
 	while ((l = mds_table_each(&b->nodes, NULL))) {
+		struct mds_node *n = (struct mds_node *)l;
+
+		if (n->dead)
+			mds_cache_drop(&m->cache, n->i.ino);
+		else
+			mds_cache_put(&m->cache, &n->i);
 		mds_table_del(&b->nodes, l);
-		free(l);
+		free(n);
 	}
 	weft_kv_batch_clear(b->kvb);
 	b->bytes = 0;

@@ -44,6 +44,16 @@ struct mds_write {
 	char buf[]; /* key, value */
 };
 
+#define MDS_TX_SEEN 2
+
+/* An entry that an op has read; its name belongs to the op. */
+struct mds_seen {
+	u64 dir, ino;
+	const char *name;
+	u32 len, type;
+	bool absent;
+};
+
 /**
  * struct mds_tx - what one op changes, invisible until mds_tx_apply()
  * @m: the target
@@ -53,6 +63,8 @@ struct mds_write {
  * @wtail: where the next one is linked
  * @opens: files that the change registers as open
  * @blocked: with MDS_PARKED: the lock that was met
+ * @seen: entries that were read last
+ * @nseen: how many were read
  * @prepare: part of a transaction that is not decided
  */
 struct mds_tx {
@@ -63,6 +75,8 @@ struct mds_tx {
 	struct mds_write **wtail;
 	struct mds_open *opens;
 	struct mds_lock *blocked;
+	struct mds_seen seen[MDS_TX_SEEN];
+	u32 nseen;
 	bool prepare; /* only prepared: an inode without names is kept until the commit */
 };
 

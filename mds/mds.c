@@ -63,6 +63,8 @@ int mds_create(const struct mds_cfg *cfg, struct mds **out)
 		m->cfg.expire_ms = 20 * m->cfg.lease_ms;
 	ret = mds_batch_init(m);
 	if (!ret)
+		ret = mds_cache_init(&m->cache, MDS_CACHE_INODES);
+	if (!ret)
 		ret = mds_lock_init(m);
 	if (!ret)
 		ret = mds_counters_init(m);
@@ -105,6 +107,7 @@ void mds_destroy(struct mds *m)
 	mds_txn_fini(m);
 	mds_session_fini(m);
 	mds_batch_fini(m);
+	mds_cache_fini(&m->cache);
 	mds_lock_fini(m);
 	mds_counters_fini(m);
 	weft_map_put(m->map);
@@ -154,6 +157,8 @@ char *mds_stats_text(struct mds *m, size_t *len)
 	ROW("parked", s->parked);
 	ROW("deferred", s->deferred);
 	ROW("replayed", s->replayed);
+	ROW("inode_hits", m->cache.hits);
+	ROW("inode_misses", m->cache.misses);
 	ROW("kv_gets", kv.gets);
 	ROW("kv_commits", kv.commits);
 	ROW("kv_syncs", kv.syncs);

@@ -17,6 +17,7 @@
 #define WEFT_MDS_MDS_H
 
 #include "common/mapview.h"
+#include "mds/cache.h"
 #include "mds/call.h"
 #include "mds/op.h"
 #include "mds/table.h"
@@ -60,6 +61,7 @@ struct mds {
 	u32 local_shards;
 	bool root_there, root_making, serving, failed, draining, closing;
 	struct mds_batch batch;
+	struct mds_cache cache;
 	struct mds_table locks;
 	struct mds_counters counters;
 	struct mds_txns txns;

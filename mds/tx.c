@@ -4,7 +4,7 @@
  * mds_tx_apply() moves them into the batch, which cannot fail. mds_tx_drop() forgets them.
  *
  * Reading looks at the op's own inodes, then (while a batch is built) at the batch, then at the
- * store; own key writes are not seen. Whoever reads or changes something that another op has locked
+ * cache of inodes and the store; own key writes are not seen. Whoever reads or changes something that another op has locked
  * gets MDS_PARKED.
  */
 #include <stdlib.h>
@@ -141,6 +141,7 @@ int mds_read_key(struct mds *m, enum mds_cf cf, const void *key, size_t klen,
 /* An inode as the batch so far and the store have it. */
 static int load_inode(struct mds *m, u64 ino, struct mds_inode *i)
 {
+	const struct mds_inode *cached;
 	struct weft_kv_val val;
 	char key[MDS_KEY_MAX];
 	struct mds_node *n;
@@ -150,11 +151,18 @@ static int load_inode(struct mds *m, u64 ino, struct mds_inode *i)
 		*i = n->i;
 		return n->dead ? -ENOENT : 0;
 	}
+	cached = mds_cache_find(&m->cache, ino);
+	if (cached) {
+		*i = *cached;
+		return 0;
+	}
 	ret = weft_kv_get(m->kv, MDS_CF_INODE, key, mds_key_ino(key, ino), &val);
 	if (ret)
 		return ret;
 	ret = mds_inode_decode(ino, val.data, val.len, i);
 	weft_kv_val_fini(&val);
+	if (!ret)
+		mds_cache_put(&m->cache, i);
 	return ret;
 }
 
@@ -218,6 +226,26 @@ int mds_tx_inode(struct mds_tx *tx, u64 ino, struct mds_node **n)
 	return 0;
 }
 
+/* The op has read this entry before; nothing changes while it runs. Else MDS_DEFER. */
+static int seen_entry(const struct mds_tx *tx, u64 dir, const char *name, size_t len, u64 *ino,
+		      u32 *type)
+{
+	u32 k, n = tx->nseen < MDS_TX_SEEN ? tx->nseen : MDS_TX_SEEN;
+
+	for (k = 0; k < n; k++) {
+		const struct mds_seen *s = &tx->seen[k];
+
+		if (s->dir != dir || s->len != len || memcmp(s->name, name, len))
+			continue;
+		if (s->absent)
+			return -ENOENT;
+		*ino = s->ino;
+		*type = s->type;
+		return 0;
+	}
+	return MDS_DEFER;
+}
+
 int mds_read_dentry(struct mds_tx *tx, u64 dir, const char *name, size_t len, u64 *ino, u32 *type)
 {
 	struct weft_kv_val val;
@@ -227,10 +255,17 @@ int mds_read_dentry(struct mds_tx *tx, u64 dir, const char *name, size_t len, u6
 	ret = check_lock(tx, mds_lock_entry(dir, name, len));
 	if (ret)
 		return ret;
-	ret = mds_read_key(tx->m, MDS_CF_DENTRY, key, mds_key_dentry(key, dir, name, len), &val);
-	if (ret)
+	ret = seen_entry(tx, dir, name, len, ino, type);
+	if (ret != MDS_DEFER)
 		return ret;
-	ret = mds_dentry_decode(val.data, val.len, ino, type);
-	weft_kv_val_fini(&val);
+	ret = mds_read_key(tx->m, MDS_CF_DENTRY, key, mds_key_dentry(key, dir, name, len), &val);
+	if (!ret) {
+		ret = mds_dentry_decode(val.data, val.len, ino, type);
+		weft_kv_val_fini(&val);
+	}
+	if (!ret || ret == -ENOENT)
+		tx->seen[tx->nseen++ % MDS_TX_SEEN] = (struct mds_seen){
+			.dir = dir, .name = name, .len = len, .absent = ret != 0,
+			.ino = ret ? 0 : *ino, .type = ret ? 0 : *type };
 	return ret;
 }
