@@ -228,6 +228,7 @@ void weft_rpc_get(struct weft_rpc *rpc)
 {
 	refcount_inc(&rpc->ref);
 }
+EXPORT_SYMBOL_GPL(weft_rpc_get);
 
 void weft_rpc_put(struct weft_rpc *rpc)
 {
@@ -243,6 +244,7 @@ void weft_rpc_put(struct weft_rpc *rpc)
 	kvfree(rpc->bulk_copy);
 	mempool_free(mem, rpc_pool);
 }
+EXPORT_SYMBOL_GPL(weft_rpc_put);
 
 void weft_rpc_to_ino(struct weft_rpc *rpc, u64 ino)
 {

@@ -5,7 +5,10 @@
  */
 #include <linux/kmod.h>
 #include <linux/slab.h>
+#include "kmod/rpc.h"
 #include "kmod/transport.h"
+
+EXPORT_SYMBOL_GPL(weft_hdr_check); /* proto knows no modules */
 
 static DEFINE_SPINLOCK(transports_lock);
 static const struct weft_xprt_ops *transports[4] = { &weft_tcp_ops };
