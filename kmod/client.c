@@ -84,8 +84,8 @@ struct dentry *weft_fs_debugfs(const struct weft_fs *fs)
 static void fs_free(struct weft_fs *fs)
 {
 	weft_peer_free(fs->mgmt);
-	if (fs->xprt)
-		weft_xprt_release(fs->xprt);
+	if (fs->rdma)
+		weft_xprt_release(fs->rdma);
 	if (fs->net)
 		put_net(fs->net);
 	kfree_sensitive(fs->secret);
@@ -94,8 +94,24 @@ static void fs_free(struct weft_fs *fs)
 	kvfree(fs);
 }
 
+/* Which transports there are; TCP is built in. */
+static int fs_take_net(struct weft_fs *fs, const struct weft_connect_opts *opts)
+{
+	fs->mode = opts->mode;
+	fs->nsubnets = opts->nsubnets;
+	memcpy(fs->subnets, opts->subnets, sizeof(fs->subnets));
+	if (opts->mode == WEFT_NET_TCP)
+		return 0;
+	fs->rdma = weft_xprt_find("rdma");
+	if (!fs->rdma && opts->mode == WEFT_NET_RDMA)
+		return -EAFNOSUPPORT;
+	return 0;
+}
+
 static int fs_take_opts(struct weft_fs *fs, const struct weft_connect_opts *opts)
 {
+	unsigned int i;
+
 	if (!opts->nmgmt || opts->nmgmt > WEFT_MGMT_MAX || opts->conns > WEFT_CONNS_MAX)
 		return -EINVAL;
 	fs->conns = opts->conns ?: WEFT_CONNS_DEFAULT;
@@ -108,15 +124,15 @@ static int fs_take_opts(struct weft_fs *fs, const struct weft_connect_opts *opts
 			return -ENOMEM;
 		fs->secret_len = opts->secret_len;
 	}
-	fs->xprt = weft_xprt_find(opts->transport);
-	if (!fs->xprt)
-		return -EPROTONOSUPPORT;
-	fs->mgmt = weft_peer_alloc(fs, 0, 0, 1);
+	fs->mgmt = weft_peer_alloc(fs, 0, 0);
 	if (!fs->mgmt)
 		return -ENOMEM;
-	memcpy(fs->mgmt->addrs, opts->mgmt, opts->nmgmt * sizeof(opts->mgmt[0]));
+	for (i = 0; i < opts->nmgmt; i++) {
+		fs->mgmt->addrs[i].ops = &weft_tcp_ops;
+		fs->mgmt->addrs[i].addr = opts->mgmt[i];
+	}
 	fs->mgmt->naddrs = opts->nmgmt;
-	return 0;
+	return fs_take_net(fs, opts);
 }
 
 static struct weft_fs *fs_alloc(const struct weft_fs_ops *ops, void *priv)
@@ -232,6 +248,8 @@ int weft_fs_connect(const struct weft_connect_opts *opts, const struct weft_fs_o
 		ret = fs->mgmt->links[0].error;
 	if (!ret && !fs_is_active(fs))
 		ret = -ENODEV;
+	if (!ret)
+		ret = weft_map_reachable(fs);
 	if (ret) {
 		weft_fs_disconnect(fs);
 		return ret;

@@ -17,6 +17,7 @@
 #ifndef WEFT_KMOD_CLIENT_H
 #define WEFT_KMOD_CLIENT_H
 
+#include <linux/in6.h>
 #include <linux/socket.h>
 #include <linux/types.h>
 #include "proto/map.h"
@@ -31,13 +32,29 @@ struct weft_reclaim;
 #define WEFT_CONNS_MAX 16
 #define WEFT_CONNS_DEFAULT 2
 
+#define WEFT_SUBNETS_MAX 8
+
+/* What carries requests to metadata and data targets; management is always reached by TCP. */
+enum weft_net {
+	WEFT_NET_AUTO, /* RDMA, and TCP while no RDMA rail of a target works */
+	WEFT_NET_TCP,
+	WEFT_NET_RDMA,
+};
+
+struct weft_subnet {
+	struct in6_addr addr; /* IPv4 is mapped */
+	unsigned int bits;    /* of those 128 */
+};
+
 /**
  * struct weft_connect_opts - how to reach a cluster; copied by weft_fs_connect()
  * @mgmt: addresses of the management servers (AF_INET or AF_INET6, with ports)
  * @nmgmt: how many, 1..WEFT_MGMT_MAX
- * @transport: "tcp" or "rdma": which rails to use
+ * @mode: which rails to use
+ * @subnets: rails= : servers' addresses that may be used
+ * @nsubnets: how many; 0: all
  * @net: network namespace of the sockets (that of the mounter); a reference is taken
- * @conns: connections to each target, 1..WEFT_CONNS_MAX; 0: WEFT_CONNS_DEFAULT
+ * @conns: connections over each rail of a target, 1..WEFT_CONNS_MAX; 0: WEFT_CONNS_DEFAULT
  * @secret: shared secret of the cluster or NULL
  * @secret_len: its length
  * @hostname: name of this client for people, NUL terminated
@@ -47,7 +64,9 @@ struct weft_reclaim;
 struct weft_connect_opts {
 	struct sockaddr_storage mgmt[WEFT_MGMT_MAX];
 	unsigned int nmgmt;
-	const char *transport;
+	enum weft_net mode;
+	struct weft_subnet subnets[WEFT_SUBNETS_MAX];
+	unsigned int nsubnets;
 	struct net *net;
 	unsigned int conns;
 	const void *secret;
@@ -89,7 +108,9 @@ struct weft_fs_ops {
  * @out: the connected cluster
  *
  * Return: 0; -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, ... no management server could be reached;
- * -EPROTONOSUPPORT no common wire version or unknown map version, or transport unknown;
+ * -EPROTONOSUPPORT no common wire version or unknown map version; -EAFNOSUPPORT WEFT_NET_RDMA, but
+ * there is no weft_rdma module; -EADDRNOTAVAIL a target has no rail that may be used (named in the
+ * log);
  * -EKEYREJECTED the secret is missing or wrong; -ENODEV the file system is not active yet (no
  * groups); -EBADMSG management sent a damaged map; -EINTR killed; -ENOMEM.
  * Context: process, may sleep; killable.
@@ -158,6 +179,9 @@ struct dentry *weft_fs_debugfs(const struct weft_fs *fs);
  * Context: process, may sleep.
  */
 int weft_reclaim_open(struct weft_reclaim *r, u64 ino, u64 open_id);
+
+const char *weft_fs_transport(struct weft_fs *fs);
+unsigned int weft_subnet_local(struct net *net, __be32 addr);
 
 /* Module life: weft_client_init() before register_filesystem(), weft_client_exit() after
  * unregister_filesystem() (it waits for all that is still being freed). */

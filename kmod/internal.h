@@ -187,7 +187,6 @@ static inline void weft_time_put(struct weft_time *t, struct timespec64 ts)
 struct weft_mount_opts {
 	struct weft_connect_opts connect;
 	char mgmt[WEFT_MGMT_TEXT]; /* as given, for /proc/mounts */
-	char transport[8];
 	char *subdir; /* below the root directory, without leading slash; "" for the root */
 	u8 *secret;
 };

@@ -8,8 +8,8 @@
  *
  * A link's work takes it from DOWN through CONNECTING (open, see handshake.c) to READY. When a
  * connection fails the link is BROKEN; the work closes the transport, routes what was outstanding
- * again (same id, same slot, marked as replay), and connects again, to the peer's next address,
- * with pauses that grow from 50 ms to 2 s. A peer that has stopped answering is found out by PING:
+ * again (same id, same slot, marked as replay; over another link if there is one), and connects
+ * again after a pause (rail.c). A peer that has stopped answering is found out by PING:
  * sent when requests are outstanding and nothing was heard for 5 s; after 30 s of silence the
  * connection is given up.
  *
@@ -17,14 +17,11 @@
  * transport and request, and a closed transport ignores a late call.
  */
 #include <linux/delay.h>
-#include <linux/random.h>
 #include <linux/slab.h>
 #include "kmod/handshake.h"
 #include "kmod/net.h"
 #include "kmod/trace.h"
 
-#define BACKOFF_MIN_MS 50
-#define BACKOFF_MAX_MS 2000
 #define WATCH (5 * HZ)
 #define SILENCE_MAX (30 * HZ)
 #define CONNECT_ROUNDS 3 /* of all management servers, before a mount is told */
@@ -42,18 +39,23 @@ static void peer_kick_work(struct work_struct *work)
  * @fs: the cluster
  * @target: target id, 0: management
  * @kind: enum weft_target_kind, 0: management
- * @nlinks: connections
+ *
+ * A target has fs->conns links for each address that it may come to have; management one, to one
+ * address at a time.
  *
  * Return: the peer without addresses, or NULL.
  */
-struct weft_peer *weft_peer_alloc(struct weft_fs *fs, u32 target, u8 kind, unsigned int nlinks)
+struct weft_peer *weft_peer_alloc(struct weft_fs *fs, u32 target, u8 kind)
 {
 	struct weft_peer *peer = kzalloc(sizeof(*peer), GFP_NOFS);
 	unsigned int i;
 
 	if (!peer)
 		return NULL;
-	peer->links = kcalloc(nlinks, sizeof(*peer->links), GFP_NOFS);
+	peer->nrails = kind ? WEFT_ADDRS_MAX : 1;
+	peer->conns = kind ? fs->conns : 1;
+	peer->nlinks = peer->nrails * peer->conns;
+	peer->links = kcalloc(peer->nlinks, sizeof(*peer->links), GFP_NOFS);
 	if (!peer->links) {
 		kfree(peer);
 		return NULL;
@@ -61,14 +63,19 @@ struct weft_peer *weft_peer_alloc(struct weft_fs *fs, u32 target, u8 kind, unsig
 	peer->fs = fs;
 	peer->target = target;
 	peer->kind = kind;
-	peer->nlinks = nlinks;
 	INIT_LIST_HEAD(&peer->queue);
 	INIT_WORK(&peer->kick, peer_kick_work);
 	weft_slots_init(&peer->slots, WEFT_SLOTS_WANTED);
-	for (i = 0; i < nlinks; i++) {
+	for (i = 0; i < peer->nrails; i++) {
+		peer->rails[i].peer = peer;
+		peer->rails[i].index = i;
+		peer->rails[i].first = &peer->links[i * peer->conns];
+	}
+	for (i = 0; i < peer->nlinks; i++) {
 		struct weft_link *link = &peer->links[i];
 
 		link->peer = peer;
+		link->rail = &peer->rails[i / peer->conns];
 		link->index = i;
 		INIT_LIST_HEAD(&link->sent);
 		INIT_DELAYED_WORK(&link->work, link_work);
@@ -106,29 +113,6 @@ void weft_peer_free(struct weft_peer *peer)
 	kfree(peer);
 }
 
-/**
- * weft_peer_addrs() - say where a peer is
- * @peer: the peer
- * @addrs: addresses
- * @n: how many; 0: nowhere at present
- *
- * Connections to where it was are broken; they come up at the new place.
- * Context: fs->lock is held.
- */
-void weft_peer_addrs(struct weft_peer *peer, const struct sockaddr_storage *addrs, unsigned int n)
-{
-	unsigned int i;
-
-	n = min_t(unsigned int, n, WEFT_ADDRS_MAX);
-	if (n == peer->naddrs && !memcmp(peer->addrs, addrs, n * sizeof(*addrs)))
-		return;
-	memcpy(peer->addrs, addrs, n * sizeof(*addrs));
-	peer->naddrs = n;
-	peer->next_addr = 0;
-	for (i = 0; i < peer->nlinks; i++)
-		weft_link_break(&peer->links[i], -EHOSTUNREACH);
-}
-
 /* Urgent requests may use the last of the window. */
 static bool link_has_room(const struct weft_link *link, const struct weft_rpc *rpc)
 {
@@ -148,7 +132,8 @@ static struct weft_link *peer_pick(struct weft_peer *peer, const struct weft_rpc
 	for (i = 0; i < peer->nlinks; i++) {
 		struct weft_link *link = &peer->links[i];
 
-		if (link->state != WEFT_LINK_READY || !link_has_room(link, rpc))
+		if (link->state != WEFT_LINK_READY || !link_has_room(link, rpc) ||
+		    !weft_rail_wanted(link->rail))
 			continue;
 		if (!best || link->bytes < best->bytes ||
 		    (link->bytes == best->bytes && link->nsent < best->nsent))
@@ -166,7 +151,7 @@ static void peer_connect(struct weft_peer *peer)
 	if (!peer->naddrs || peer->fs->stopping)
 		return;
 	for (i = 0; i < peer->nlinks; i++)
-		if (peer->links[i].state == WEFT_LINK_DOWN)
+		if (peer->links[i].state == WEFT_LINK_DOWN && weft_link_wanted(&peer->links[i]))
 			queue_delayed_work(weft_link_wq, &peer->links[i].work, 0);
 }
 
@@ -200,6 +185,8 @@ void weft_peer_kick(struct weft_peer *peer)
 			break;
 		list_del_init(&rpc->node);
 		weft_rpc_fill(rpc, link);
+		link->rail->requests++;
+		link->rail->bytes += iov_iter_count(&rpc->out) + iov_iter_count(&rpc->in);
 		x = link->xprt;
 		weft_xprt_get(x);
 		weft_rpc_get(rpc);
@@ -230,6 +217,7 @@ void weft_link_break(struct weft_link *link, int err)
 	link->error = err;
 	if (link->state == WEFT_LINK_READY) {
 		link->state = WEFT_LINK_BROKEN;
+		weft_rail_lost(link->rail, err);
 		trace_weft_link_down(link, err);
 		mod_delayed_work(weft_link_wq, &link->work, 0);
 	} else if (link->state == WEFT_LINK_CONNECTING) {
@@ -289,8 +277,11 @@ static void link_close(struct weft_link *link)
 	spin_lock(&fs->lock);
 	link->xprt = NULL;
 	link->state = WEFT_LINK_DOWN;
-	if (x && link->peer->kind == WEFT_MDT)
+	if (x && link->peer->kind == WEFT_MDT) {
 		weft_sessions_peer_down(link->peer);
+		if (weft_peer_up(link->peer))
+			weft_sessions_peer_up(link->peer, false); /* over another link */
+	}
 	link->ping = false;
 	link_requeue(link);
 	spin_unlock(&fs->lock);
@@ -332,6 +323,7 @@ static bool link_ready(struct weft_link *link, const struct weft_handshake *hs)
 		fs->reconnects++;
 	link->tries = 1;
 	link->state = WEFT_LINK_READY;
+	weft_rail_up(link->rail);
 	if (restarted)
 		peer_restarted(peer, link);
 	if (peer->kind == WEFT_MDT)
@@ -361,24 +353,23 @@ static void link_failed(struct weft_link *link, int err)
 {
 	struct weft_peer *peer = link->peer;
 	struct weft_fs *fs = peer->fs;
-	u32 ms = BACKOFF_MIN_MS << min(link->tries, 6u);
-	bool give_up;
+	bool give_up, alone;
+	u32 ms;
 
 	spin_lock(&fs->lock);
 	peer->failures++;
 	peer->next_addr++;
 	link->tries++;
 	give_up = fs->connecting && connect_hopeless(peer, err);
-	if (!fs->stopping && !fs->aborted && peer->naddrs) {
-		ms = min_t(u32, ms, BACKOFF_MAX_MS);
-		ms += get_random_u32() % (ms / 4);
+	ms = weft_rail_failed(link, err);
+	alone = !weft_peer_up(peer);
+	if (!fs->stopping && !fs->aborted && weft_link_wanted(link))
 		queue_delayed_work(weft_link_wq, &link->work, msecs_to_jiffies(ms));
-	}
 	spin_unlock(&fs->lock);
 	trace_weft_link_failed(link, err);
 	if (give_up)
 		weft_fs_fail(fs, err);
-	else if (peer->kind)
+	else if (peer->kind && alone)
 		weft_map_refresh(fs, 0); /* perhaps it has moved */
 	if (err == -EPROTONOSUPPORT || err == -EKEYREJECTED || err == -EXDEV)
 		pr_err_ratelimited("weft: target %u refuses this client: error %d\n", peer->target,
@@ -391,8 +382,8 @@ static void link_work(struct work_struct *work)
 	struct weft_link *link = container_of(work, struct weft_link, work.work);
 	struct weft_peer *peer = link->peer;
 	struct weft_fs *fs = peer->fs;
-	struct sockaddr_storage addr;
 	struct weft_handshake hs;
+	struct weft_addr addr;
 	struct weft_xprt *x;
 	bool go;
 	int err;
@@ -401,18 +392,19 @@ static void link_work(struct work_struct *work)
 		return;
 	link_close(link);
 	spin_lock(&fs->lock);
-	go = !fs->stopping && !fs->aborted && peer->wanted && peer->naddrs;
+	go = !fs->stopping && !fs->aborted && peer->wanted && weft_link_wanted(link);
 	if (go) {
-		addr = peer->addrs[peer->next_addr % peer->naddrs];
+		addr = *weft_rail_addr(link->rail);
 		link->state = WEFT_LINK_CONNECTING;
 		link->error = 0;
 		link->features = 0;
 	}
 	spin_unlock(&fs->lock);
+	weft_peer_kick(peer); /* what this link had goes over another one, if there is one */
 	if (!go)
 		return;
 
-	err = fs->xprt->open(link, &addr, &x);
+	err = addr.ops->open(link, &addr.addr, &x);
 	if (!err) {
 		spin_lock(&fs->lock);
 		link->xprt = x;
@@ -467,6 +459,8 @@ static void link_watch(struct work_struct *work)
 	silent = jiffies - link->heard;
 	if (silent > SILENCE_MAX)
 		weft_link_break(link, -ETIMEDOUT);
+	else if (!link->nsent && !weft_rail_wanted(link->rail))
+		weft_link_break(link, -ESHUTDOWN); /* stood in for a rail that works again */
 	else
 		ping = silent >= WATCH - HZ && !link->ping;
 	spin_unlock(&fs->lock);

@@ -52,9 +52,20 @@ u64 weft_map_epoch(struct weft_fs *fs)
 	return epoch;
 }
 
-/* The addresses of a target that this mount's transport can use. */
+/* By what a rail is reached; NULL: it may not be, or cannot be used. */
+static const struct weft_xprt_ops *map_rail_ops(const struct weft_fs *fs,
+						const struct weft_map_rail *rail)
+{
+	if (!weft_subnets_have(fs, rail->addr))
+		return NULL;
+	if (rail->kind == WEFT_RAIL_TCP && fs->mode != WEFT_NET_RDMA)
+		return &weft_tcp_ops;
+	return rail->kind == WEFT_RAIL_RDMA ? fs->rdma : NULL;
+}
+
+/* The addresses of a target that this mount can use. */
 static unsigned int map_addrs(const struct weft_fs *fs, const struct weft_map_view *v,
-			      const struct weft_map_target *t, struct sockaddr_storage *addrs)
+			      const struct weft_map_target *t, struct weft_addr *addrs)
 {
 	const struct weft_map_node *node = weft_map_node(v, le32_to_cpu(t->node));
 	u32 i, n = 0, first = le32_to_cpu(node->first_rail);
@@ -62,10 +73,11 @@ static unsigned int map_addrs(const struct weft_fs *fs, const struct weft_map_vi
 	memset(addrs, 0, WEFT_ADDRS_MAX * sizeof(*addrs));
 	for (i = 0; i < le16_to_cpu(node->nrails) && n < WEFT_ADDRS_MAX; i++) {
 		const struct weft_map_rail *rail = &v->rails[first + i];
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&addrs[n];
-		struct sockaddr_in *in = (struct sockaddr_in *)&addrs[n];
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&addrs[n].addr;
+		struct sockaddr_in *in = (struct sockaddr_in *)&addrs[n].addr;
 
-		if (rail->kind != fs->xprt->rail)
+		addrs[n].ops = map_rail_ops(fs, rail);
+		if (!addrs[n].ops)
 			continue;
 		memcpy(&in6->sin6_addr, rail->addr, sizeof(in6->sin6_addr));
 		if (ipv6_addr_v4mapped(&in6->sin6_addr)) {
@@ -79,6 +91,7 @@ static unsigned int map_addrs(const struct weft_fs *fs, const struct weft_map_vi
 		}
 		n++;
 	}
+	memset(&addrs[n], 0, sizeof(*addrs)); /* of the last one that was looked at */
 	return n;
 }
 
@@ -90,7 +103,7 @@ static int map_add_peer(struct weft_fs *fs, const struct weft_map_target *t)
 
 	if (!id || xa_load(&fs->peers, id))
 		return 0;
-	peer = weft_peer_alloc(fs, id, t->kind, fs->conns);
+	peer = weft_peer_alloc(fs, id, t->kind);
 	if (!peer)
 		return -ENOMEM;
 	ret = xa_insert(&fs->peers, id, peer, GFP_NOFS);
@@ -132,12 +145,12 @@ static int map_add_objects(struct weft_fs *fs, const struct weft_map_view *v)
 /* Where each target is now; those that the map does not name are nowhere. */
 static void map_move_peers(struct weft_fs *fs, const struct weft_map_view *v)
 {
-	struct sockaddr_storage *addrs;
+	struct weft_addr *addrs;
 	struct weft_peer *peer;
 	unsigned long id;
 	unsigned int n;
 
-	addrs = kcalloc(WEFT_ADDRS_MAX, sizeof(*addrs), GFP_NOFS | __GFP_NOFAIL);
+	addrs = kcalloc(WEFT_ADDRS_MAX + 1, sizeof(*addrs), GFP_NOFS | __GFP_NOFAIL);
 	xa_for_each(&fs->peers, id, peer) {
 		const struct weft_map_target *t = weft_map_target(v, id);
 
@@ -287,6 +300,34 @@ void weft_map_work(struct work_struct *work)
 	if (!fs->stopping && !fs->aborted)
 		queue_delayed_work(weft_session_wq, &fs->map_work, pause);
 	spin_unlock(&fs->lock);
+}
+
+/**
+ * weft_map_reachable() - has every group's primary a rail that this mount may use?
+ * @fs: the cluster, which has a map
+ *
+ * Return: 0, or -EADDRNOTAVAIL, with the target named in the log.
+ */
+int weft_map_reachable(struct weft_fs *fs)
+{
+	static const char *const modes[] = { "auto", "tcp", "rdma" };
+	const struct weft_map_view *v;
+	struct weft_peer *peer;
+	int ret = 0;
+	u32 i;
+
+	spin_lock(&fs->lock);
+	v = &rcu_dereference_protected(fs->map, lockdep_is_held(&fs->lock))->view;
+	for (i = 0; i < v->ngroups; i++) {
+		peer = xa_load(&fs->peers, weft_map_primary(v, &v->groups[i]));
+		if (!peer || peer->naddrs)
+			continue;
+		pr_err("weft: net=%s%s: target %u has no address that may be used\n",
+		       modes[fs->mode], fs->nsubnets ? " with rails=" : "", peer->target);
+		ret = -EADDRNOTAVAIL;
+	}
+	spin_unlock(&fs->lock);
+	return ret;
 }
 
 /* --- what the VFS half asks of the map */

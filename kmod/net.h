@@ -4,6 +4,7 @@
  *
  *	weft_fs -> weft_map		epoch, groups, targets (map.c)
  *		-> weft_peer		a target, or management: queue of requests (link.c)
+ *			-> weft_rail	one of its addresses (rail.c)
  *			-> weft_link	one connection: handshake, outstanding requests (link.c)
  *				-> weft_xprt	tcp or rdma (transport.h)
  *		-> weft_session		one per metadata group: slots, lease (session.c)
@@ -71,6 +72,7 @@ enum weft_link_state {
  */
 struct weft_link {
 	struct weft_peer *peer;
+	struct weft_rail *rail;
 	unsigned int index;
 	enum weft_link_state state;
 	struct weft_xprt *xprt;
@@ -85,12 +87,38 @@ struct weft_link {
 	wait_queue_head_t wait;
 };
 
+/* Where a server listens, and by what it is reached there. */
+struct weft_addr {
+	const struct weft_xprt_ops *ops;
+	struct sockaddr_storage addr;
+};
+
+/**
+ * struct weft_rail - an address of a peer: the one with its index
+ * @first: its links: peer->conns of them
+ * @up: how many are ready
+ * @failures: attempts that failed since one was ready
+ * @requests, @bytes: given to its links, with their bulk in both directions
+ * @lost: connections that broke
+ * @error: why the last one did, or could not be made; 0 when one is ready again
+ */
+struct weft_rail {
+	struct weft_peer *peer;
+	struct weft_link *first;
+	unsigned int index, up, failures;
+	int error;
+	u64 requests, bytes, lost;
+};
+
 /**
  * struct weft_peer - a target that requests are sent to; target 0: management
  * @wanted: something was sent to it: its links keep themselves connected
  * @boot: number of the server process that was last shaken hands with
  * @slots: object storage: request slots (metadata has them in its sessions)
  * @failures: handshakes failed since the last good one
+ * @conns: links of each rail
+ * @links: of all rails, rail by rail
+ * @fallback: net=auto: no RDMA rail works, those of TCP are used
  */
 struct weft_peer {
 	struct weft_fs *fs;
@@ -98,12 +126,14 @@ struct weft_peer {
 	u8 kind; /* enum weft_target_kind, 0: management */
 	bool wanted;
 	u64 boot;
-	struct sockaddr_storage addrs[WEFT_ADDRS_MAX];
+	struct weft_addr addrs[WEFT_ADDRS_MAX];
 	unsigned int naddrs, next_addr, failures;
+	bool fallback;
 	struct list_head queue;
 	struct weft_slots slots;
 	struct work_struct kick; /* weft_peer_kick() for those who hold fs->lock */
-	unsigned int nlinks;
+	unsigned int nrails, conns, nlinks;
+	struct weft_rail rails[WEFT_ADDRS_MAX];
 	struct weft_link *links;
 };
 
@@ -161,7 +191,10 @@ struct weft_inject {
 struct weft_fs {
 	const struct weft_fs_ops *ops;
 	void *priv;
-	const struct weft_xprt_ops *xprt;
+	const struct weft_xprt_ops *rdma; /* NULL: not allowed, or there is none */
+	enum weft_net mode;
+	struct weft_subnet subnets[WEFT_SUBNETS_MAX];
+	unsigned int nsubnets;
 	struct net *net;
 	u8 *secret;
 	size_t secret_len;
@@ -190,7 +223,8 @@ struct weft_fs {
 
 	struct delayed_work map_work;
 
-	u64 reconnects, replays;
+	u64 reconnects, replays, fallbacks;
+	unsigned int fallen; /* peers that are in fallback now */
 	struct weft_op_stats stats[WEFT_OP_LIMIT];
 	struct weft_inject inject;
 	struct dentry *debugfs;
@@ -225,13 +259,22 @@ void weft_slots_release(struct weft_rpc *rpc);
 void weft_slots_unknown(struct weft_rpc *rpc);
 void weft_slots_forgotten(struct weft_fs *fs, struct weft_slots *s);
 
+/* rail.c, with fs->lock held */
+const struct weft_addr *weft_rail_addr(const struct weft_rail *rail);
+bool weft_rail_wanted(const struct weft_rail *rail);
+bool weft_link_wanted(const struct weft_link *link);
+bool weft_peer_up(const struct weft_peer *peer);
+void weft_rail_up(struct weft_rail *rail);
+void weft_rail_lost(struct weft_rail *rail, int err);
+u32 weft_rail_failed(struct weft_link *link, int err);
+void weft_peer_addrs(struct weft_peer *peer, const struct weft_addr *addrs, unsigned int n);
+bool weft_subnets_have(const struct weft_fs *fs, const u8 *addr);
+
 /* link.c */
-struct weft_peer *weft_peer_alloc(struct weft_fs *fs, u32 target, u8 kind, unsigned int nlinks);
+struct weft_peer *weft_peer_alloc(struct weft_fs *fs, u32 target, u8 kind);
 void weft_peer_stop(struct weft_peer *peer);
 void weft_peer_free(struct weft_peer *peer);
 void weft_peer_kick(struct weft_peer *peer);
-void weft_peer_addrs(struct weft_peer *peer, const struct sockaddr_storage *addrs,
-		     unsigned int n);
 void weft_link_break(struct weft_link *link, int err);
 void weft_link_forget(struct weft_rpc *rpc);
 void weft_link_detach(struct weft_rpc *rpc, const void *copy);
@@ -263,6 +306,7 @@ int weft_reclaim_end(struct weft_reclaim *r, bool always);
 void weft_map_work(struct work_struct *work);
 void weft_map_refresh(struct weft_fs *fs, u64 epoch);
 u64 weft_map_epoch(struct weft_fs *fs);
+int weft_map_reachable(struct weft_fs *fs);
 void weft_map_free(struct weft_map *map);
 
 /* digest.c */

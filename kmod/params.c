@@ -6,7 +6,8 @@
  * addresses as mgmt=ADDR:PORT[+ADDR:PORT...]; without that option the hosts in the source must be
  * addresses themselves. Whatever is unknown or malformed is refused with a sentence in the log of
  * the fs_context (which mount.weft prints), as -EINVAL. The secret comes as a binary parameter and
- * appears nowhere again.
+ * appears nowhere again. net= says what carries requests to metadata and data targets (management is
+ * always reached by TCP), rails=SUBNET[+SUBNET...] which of their addresses may be used.
  *
  * A context belongs to one task (fc->uapi_mutex): nothing here needs a lock.
  */
@@ -15,17 +16,25 @@
 #include <linux/nsproxy.h>
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
+#include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include "internal.h"
 
 #define WEFT_SECRET_MAX 4096
 
-enum { Opt_source, Opt_mgmt, Opt_net, Opt_conns, Opt_port, Opt_secret, Opt_checksum };
+static const char *const weft_net_names[] = {
+	[WEFT_NET_AUTO] = "auto",
+	[WEFT_NET_TCP] = "tcp",
+	[WEFT_NET_RDMA] = "rdma",
+};
+
+enum { Opt_source, Opt_mgmt, Opt_net, Opt_rails, Opt_conns, Opt_port, Opt_secret, Opt_checksum };
 
 const struct fs_parameter_spec weft_params[] = {
 	fsparam_string("source", Opt_source),
 	fsparam_string("mgmt", Opt_mgmt),
 	fsparam_string("net", Opt_net),
+	fsparam_string("rails", Opt_rails),
 	fsparam_u32("conns", Opt_conns),
 	fsparam_u32("port", Opt_port),
 	__fsparam(fs_param_is_blob, "secret", Opt_secret, 0, NULL),
@@ -121,12 +130,61 @@ static int weft_parse_source(struct fs_context *fc, struct weft_fc *wfc, struct 
 
 static int weft_parse_net(struct fs_context *fc, struct weft_fc *wfc, const char *net)
 {
-	if (!strcmp(net, "rdma"))
-		return invalfc(fc, "net=rdma: this module has no RDMA transport; use net=tcp or net=auto");
-	if (strcmp(net, "tcp") && strcmp(net, "auto"))
+	int mode = match_string(weft_net_names, ARRAY_SIZE(weft_net_names), net);
+
+	if (mode < 0)
 		return invalfc(fc, "net=%s: must be tcp, rdma or auto", net);
-	strscpy(wfc->opts->transport, net, sizeof(wfc->opts->transport));
+	wfc->opts->connect.mode = mode;
 	return 0;
+}
+
+/*
+ * One subnet: "10.1.0.0/16", "fd00:1::/64", or an IPv4 address of this host, for the subnet of its
+ * interface (of another host: that address alone). Changes @text.
+ */
+static int weft_parse_rail(struct fs_context *fc, struct weft_fc *wfc, char *text)
+{
+	struct weft_connect_opts *co = &wfc->opts->connect;
+	struct weft_subnet *sub = &co->subnets[co->nsubnets];
+	char *slash = strchr(text, '/');
+	unsigned int bits = 0;
+	__be32 v4;
+
+	if (co->nsubnets == WEFT_SUBNETS_MAX)
+		return invalfc(fc, "more than %d rails", WEFT_SUBNETS_MAX);
+	if (slash) {
+		*slash = 0;
+		if (kstrtouint(slash + 1, 10, &bits))
+			return invalfc(fc, "rails: prefix /%s of %s is not a number", slash + 1, text);
+	}
+	if (in4_pton(text, -1, (u8 *)&v4, -1, NULL)) {
+		ipv6_addr_set_v4mapped(v4, &sub->addr);
+		if (!slash)
+			bits = weft_subnet_local(wfc->net, v4);
+		sub->bits = bits + 96;
+	} else if (slash && in6_pton(text, -1, sub->addr.s6_addr, -1, NULL)) {
+		sub->bits = bits;
+	} else {
+		return invalfc(fc, "rails: %s is not ADDRESS/BITS or an IPv4 address", text);
+	}
+	if (sub->bits > 128)
+		return invalfc(fc, "rails: prefix /%u of %s is too long", bits, text);
+	co->nsubnets++;
+	return 0;
+}
+
+static int weft_parse_rails(struct fs_context *fc, struct weft_fc *wfc, const char *list)
+{
+	char *copy = kstrdup(list, GFP_KERNEL), *rest = copy, *one;
+	int ret = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	wfc->opts->connect.nsubnets = 0;
+	while (!ret && (one = strsep(&rest, "+")))
+		ret = weft_parse_rail(fc, wfc, one);
+	kfree(copy);
+	return ret;
 }
 
 static int weft_parse_secret(struct fs_context *fc, struct weft_fc *wfc,
@@ -166,6 +224,8 @@ static int weft_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case Opt_net:
 		return weft_parse_net(fc, wfc, param->string);
+	case Opt_rails:
+		return weft_parse_rails(fc, wfc, param->string);
 	case Opt_conns:
 		if (!result.uint_32 || result.uint_32 > WEFT_CONNS_MAX)
 			return invalfc(fc, "conns=%u: must be 1 to %d", result.uint_32,
@@ -220,7 +280,6 @@ static int weft_fc_get_tree(struct fs_context *fc)
 	ret = weft_find_mgmt(fc, wfc);
 	if (ret)
 		return ret;
-	co->transport = "tcp"; /* also what auto comes to while there is no other */
 	co->net = wfc->net;
 	co->secret = wfc->opts->secret;
 	co->hostname = utsname()->nodename;
@@ -271,7 +330,7 @@ int weft_init_fs_context(struct fs_context *fc)
 		kfree(wfc);
 		return -ENOMEM;
 	}
-	strscpy(wfc->opts->transport, "auto", sizeof(wfc->opts->transport));
+	wfc->opts->connect.mode = WEFT_NET_AUTO;
 	wfc->opts->connect.conns = WEFT_CONNS_DEFAULT;
 	wfc->port = WEFT_DEFAULT_PORT;
 	wfc->net = get_net(current->nsproxy->net_ns);
@@ -280,12 +339,25 @@ int weft_init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
+static void weft_show_subnet(struct seq_file *m, bool first, const struct weft_subnet *sub)
+{
+	seq_puts(m, first ? ",rails=" : "+");
+	if (ipv6_addr_v4mapped(&sub->addr))
+		seq_printf(m, "%pI4/%u", &sub->addr.s6_addr32[3], sub->bits - 96);
+	else
+		seq_printf(m, "%pI6c/%u", &sub->addr, sub->bits);
+}
+
 int weft_show_options(struct seq_file *m, struct dentry *root)
 {
+	unsigned int i;
 	const struct weft_mount_opts *opts = WEFT_SB(root->d_sb)->opts;
 
 	seq_show_option(m, "mgmt", opts->mgmt);
-	seq_show_option(m, "net", opts->transport);
+	seq_show_option(m, "net", weft_net_names[opts->connect.mode]);
+	seq_printf(m, ",transport=%s", weft_fs_transport(WEFT_SB(root->d_sb)->fs));
+	for (i = 0; i < opts->connect.nsubnets; i++)
+		weft_show_subnet(m, !i, &opts->connect.subnets[i]);
 	seq_printf(m, ",conns=%u", opts->connect.conns);
 	if (opts->connect.checksum)
 		seq_puts(m, ",checksum");

@@ -5,6 +5,7 @@
  *	stats		one line for each operation that was used, and counters of the mount
  *	outstanding	requests that are not over: what is waited for, where, since when, by whom
  *	servers		peers and links with their states
+ *	rails		addresses of the targets: what goes over each, what failed
  *	abort		written to: as umount -f, also for a mount that an umount waits for already
  *	inject_*	faults for tests: disconnect (at each n-th request), delay_ms (of replies),
  *			drop_n (so many replies are lost with their connection)
@@ -63,6 +64,7 @@ static int stats_show(struct seq_file *m, void *v)
 	}
 	seq_printf(m, "reconnects %llu\nreplays %llu\nsessions %u\nmap_epoch %llu\n",
 		   fs->reconnects, fs->replays, sessions_open(fs), weft_map_epoch(fs));
+	seq_printf(m, "fallbacks %llu\nfallen_back %u\n", fs->fallbacks, fs->fallen);
 	seq_printf(m, "outstanding %u\nclient_id %llu\nfsid %pUb\n", fs->live, fs->client_id,
 		   fs->fsid);
 	spin_unlock(&fs->lock);
@@ -115,10 +117,12 @@ static void show_peer(struct seq_file *m, const struct weft_peer *peer)
 		return;
 	for (i = 0; i < peer->nlinks; i++) {
 		const struct weft_link *link = &peer->links[i];
+		const struct weft_addr *addr = weft_rail_addr(link->rail);
 
-		seq_printf(m, "target %u %s link %u addr %pISpc %s outstanding %u window %u error %d\n",
-			   peer->target, kind, i,
-			   &peer->addrs[peer->naddrs ? peer->next_addr % peer->naddrs : 0],
+		if (!addr)
+			continue;
+		seq_printf(m, "target %u %s link %u via %s addr %pISpc %s outstanding %u window %u error %d\n",
+			   peer->target, kind, i, addr->ops->name, &addr->addr,
 			   states[link->state], link->nsent, link->window, link->error);
 	}
 }
@@ -145,6 +149,39 @@ static int servers_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(servers);
 
+static void show_rail(struct seq_file *m, const struct weft_rail *rail)
+{
+	const struct weft_addr *addr = weft_rail_addr(rail);
+	const struct weft_peer *peer = rail->peer;
+	u64 under_way = 0;
+	unsigned int i;
+
+	if (!addr)
+		return;
+	for (i = 0; i < peer->conns; i++)
+		under_way += rail->first[i].bytes;
+	seq_printf(m, "target %u %s %pISpc %s up %u under_way %llu requests %llu bytes %llu lost %llu failures %u error %d\n",
+		   peer->target, addr->ops->name, &addr->addr,
+		   weft_rail_wanted(rail) ? "used" : "spare", rail->up, under_way, rail->requests,
+		   rail->bytes, rail->lost, rail->failures, rail->error);
+}
+
+static int rails_show(struct seq_file *m, void *v)
+{
+	struct weft_fs *fs = m->private;
+	struct weft_peer *peer;
+	unsigned long id;
+	unsigned int i;
+
+	spin_lock(&fs->lock);
+	xa_for_each(&fs->peers, id, peer)
+		for (i = 0; i < peer->nrails; i++)
+			show_rail(m, &peer->rails[i]);
+	spin_unlock(&fs->lock);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(rails);
+
 static int abort_set(void *data, u64 val)
 {
 	weft_fs_abort(data);
@@ -167,6 +204,7 @@ void weft_debugfs_add(struct weft_fs *fs)
 	debugfs_create_file("stats", 0444, fs->debugfs, fs, &stats_fops);
 	debugfs_create_file("outstanding", 0444, fs->debugfs, fs, &outstanding_fops);
 	debugfs_create_file("servers", 0444, fs->debugfs, fs, &servers_fops);
+	debugfs_create_file("rails", 0444, fs->debugfs, fs, &rails_fops);
 	debugfs_create_file("abort", 0200, fs->debugfs, fs, &abort_fops);
 	debugfs_create_u32("inject_disconnect", 0600, fs->debugfs, &fs->inject.disconnect);
 	debugfs_create_u32("inject_delay_ms", 0600, fs->debugfs, &fs->inject.delay_ms);

@@ -129,6 +129,12 @@ static int weft_connect_error(struct fs_context *fc, const struct weft_mount_opt
 	case -ENODEV:
 		errorfc(fc, "the file system at %s is not active yet (weft fs create)", opts->mgmt);
 		break;
+	case -EAFNOSUPPORT:
+		errorfc(fc, "net=rdma: module weft_rdma cannot be loaded (modprobe weft_rdma)");
+		break;
+	case -EADDRNOTAVAIL:
+		errorfc(fc, "some target has no address that net= and rails= allow (see the kernel log)");
+		break;
 	case -EBADMSG:
 		errorfc(fc, "management server at %s sent a damaged cluster map", opts->mgmt);
 		break;

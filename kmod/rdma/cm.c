@@ -196,7 +196,7 @@ static int open_limits(struct wrdma *c)
 	unsigned int room;
 
 	c->mr_pages = min(WRDMA_MR_PAGES, attrs->max_fast_reg_page_list_len);
-	room = attrs->max_qp_wr > WRDMA_SENDS_MAX + 16 ? attrs->max_qp_wr - WRDMA_SENDS_MAX - 16 : 0;
+	room = max(attrs->max_qp_wr, WRDMA_SENDS_MAX + 16) - WRDMA_SENDS_MAX - 16;
 	c->mrs_max = min(WRDMA_MRS_MAX, room / 3);
 	if (!(attrs->device_cap_flags & IB_DEVICE_MEM_MGT_EXTENSIONS) || c->mrs_max < 2 ||
 	    c->mr_pages * min_t(unsigned int, c->mrs_max, WEFT_SEGS_MAX) <=

@@ -4,7 +4,8 @@
  * need no ib_core.
  *
  * Loading it offers the transport; mounts that may use it (net=rdma, net=auto) hold it. debugfs has
- * weft_rdma/stats: what is in use (all 0 when no mount uses RDMA: the check for leaks), and counters.
+ * weft_rdma/stats: what is in use (all 0 when no mount uses RDMA: the check for leaks), and
+ * counters.
  *
  * How it can fail: two modules of the same transport (-EEXIST).
  */

@@ -3,8 +3,8 @@
  * Memory regions: how the peer gets at the pages of one request, and at nothing else.
  *
  * A connection has a pool of regions (fast registration work requests, IB_MR_TYPE_MEM_REG). A
- * request with bulk that does not go inline takes as many as its pages need, each for REMOTE_READ or
- * for REMOTE_WRITE, never both; the registrations are posted together with the send that tells the
+ * request with bulk that does not go inline takes as many as its pages need, each for REMOTE_READ
+ * or for REMOTE_WRITE, never both; the registrations are posted together with the send that tells the
  * peer their keys (send.c). When the reply is here and all are invalid again (recv.c) they go back,
  * and each registration gets another key.
  *
@@ -159,8 +159,8 @@ static ssize_t next_pages(struct iov_iter *it, struct page **pages, unsigned int
 }
 
 /*
- * Fills the region's list with pages of @it, up to its end or to where a page is not whole: a region
- * is whole pages but for its beginning and end. Return: bytes or a negative errno.
+ * Fills the region's list with pages of @it, up to its end or to where a page is not whole: a
+ * region is whole pages but for its beginning and end. Return: bytes or a negative errno.
  */
 static ssize_t mr_collect(struct wrdma *c, struct wrdma_mr *m, struct iov_iter *it)
 {

@@ -13,9 +13,9 @@
  * queue are kept for invalidations, so that these can always be posted.
  *
  * How it can fail: what the device refuses to take breaks the connection. A killed caller's memory
- * is taken back in wrdma_detach(): after a moment for the reply to come by itself, by LOCAL_INV (after
- * which the peer's access is an error that ends the connection), and if even that does not complete,
- * by ending the connection: at most WAIT_REPLY + WAIT_INV, and the draining of the queue.
+ * is taken back in wrdma_detach(): after a moment for the reply to come by itself, by LOCAL_INV
+ * (after which the peer's access is an error that ends the connection), and if even that does not
+ * complete, by ending the connection: at most WAIT_REPLY + WAIT_INV, and draining the queue.
  *
  * Locks: see rdma.h.
  */
@@ -113,7 +113,7 @@ static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
 	return ib_post_send(c->id->qp, first, NULL);
 }
 
-/* Posts the rest of the present message, as far as there is room. Return: 0, -EAGAIN, or an error. */
+/* Posts the rest of the present message, as far as there is room. Return: 0, -EAGAIN, or worse. */
 static int tx_frames(struct wrdma *c, struct wrdma_bulk *bulk)
 {
 	struct wrdma_tx *tx = &c->tx;
