@@ -6,8 +6,8 @@
  * addresses as mgmt=ADDR:PORT[+ADDR:PORT...]; without that option the hosts in the source must be
  * addresses themselves. Whatever is unknown or malformed is refused with a sentence in the log of
  * the fs_context (which mount.weft prints), as -EINVAL. The secret comes as a binary parameter and
- * appears nowhere again. net= says what carries requests to metadata and data targets (management is
- * always reached by TCP), rails=SUBNET[+SUBNET...] which of their addresses may be used.
+ * appears nowhere again. net= says what carries requests to metadata and data targets (management
+ * is always reached by TCP), rails=SUBNET[+SUBNET...] which of their addresses may be used.
  *
  * A context belongs to one task (fc->uapi_mutex): nothing here needs a lock.
  */

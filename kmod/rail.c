@@ -4,13 +4,14 @@
  *
  * Normal course: a target's addresses come from the map, as far as net= and rails= allow them. Each
  * is a rail with links of its own (fs->conns); a request goes over the ready link with the fewest
- * bytes under way (link.c), so the rails share the load. With net=auto RDMA rails are preferred: those
- * of TCP stand by while one of RDMA is up or has not been tried yet.
+ * bytes under way (link.c), so the rails share the load. With net=auto RDMA rails are preferred:
+ * those of TCP stand by while one of RDMA is up or has not been tried yet.
  *
- * How it can fail: a rail whose connection breaks is tried again, by its first link alone, with pauses
- * that grow to 2 s, or to 15 s when another rail serves; what was under way goes over another rail. When all
- * RDMA rails of a target have failed and net=auto, its TCP rails take over (fallback): that is
- * counted, and told in the log, also when it ends; their links are closed then when they are idle.
+ * How it can fail: a rail whose connection breaks is tried again, by its first link alone, with
+ * pauses that grow to 2 s, or to 15 s when another rail serves; what was under way goes over
+ * another rail. When all RDMA rails of a target have failed and net=auto, its TCP rails take over
+ * (fallback): that is counted, and told in the log, also when it ends; their links are closed then,
+ * when they are idle.
  *
  * All of it under fs->lock, but for what is said in weft_subnet_local().
  */
@@ -63,7 +64,7 @@ bool weft_rail_wanted(const struct weft_rail *rail)
 	return peer->fallback || !peer_has(peer, true);
 }
 
-/* weft_link_wanted() - should this link be connected? Of a rail that is down only the first tries. */
+/* weft_link_wanted() - should it be connected? Of a rail that is down only the first link tries. */
 bool weft_link_wanted(const struct weft_link *link)
 {
 	const struct weft_rail *rail = link->rail;

@@ -33,15 +33,16 @@
  * to write, the reply's bulk comes inline: a requester leaves them out only if bulk_max is not more
  * than its own inline_max. Replies and pushes have no segments.
  *
- * Order. The server posts the RDMA WRITEs of a reply before its SEND on the same queue pair, so that
- * when the reply is there the bulk is there. The server's READs have ended before the request
+ * Order. The server posts the RDMA WRITEs of a reply before its SEND on the same queue pair, so
+ * that when the reply is there the bulk is there. The server's READs have ended before the request
  * is executed. The reply is the promise that the server has finished with the segments: it goes
- * as SEND_WITH_INV of the first segment's key when the peer said WEFT_RDMA_INV; the requester checks
- * which key came and invalidates the others itself before it releases the memory.
+ * as SEND_WITH_INV of the first segment's key (any one of its frames) when the peer said
+ * WEFT_RDMA_INV; the requester checks which key came and invalidates the others itself before it
+ * releases the memory.
  *
  * How it can fail: whatever breaks these rules (lengths, segments out of range or in excess, more
- * frames than credits, a key that the device refuses) ends the connection, with a line in the log. The
- * rpc layer connects again and replays.
+ * frames than credits, a key that the device refuses) ends the connection, with a line in the log.
+ * The rpc layer connects again and replays.
  */
 #ifndef WEFT_PROTO_RDMA_H
 #define WEFT_PROTO_RDMA_H

@@ -4,7 +4,7 @@
  *
  *	struct wrdma		a connection: rdma_cm id, queue pair, credits (cm.c)
  *		-> wrdma_bufs	memory of sends and receives, mapped for the device once (buf.c)
- *		-> wrdma_mr	a memory region for bulk, registered for one request at a time (mr.c)
+ *		-> wrdma_mr	a memory region, registered for one request at a time (mr.c)
  *		-> wrdma_bulk	the bulk of one request under way: its regions (mr.c)
  *
  * Contexts: completions come in softirq; they only put their event on a list and queue the
