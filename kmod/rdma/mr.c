@@ -5,8 +5,8 @@
  * A connection has a pool of regions (fast registration work requests, IB_MR_TYPE_MEM_REG). A
  * request with bulk that does not go inline takes as many as its pages need, each for REMOTE_READ
  * or for REMOTE_WRITE, never both; the registrations are posted together with the send that
- * tells the peer their keys (send.c). When the reply is here and all are invalid again (recv.c) they
- * go back, and each registration gets another key.
+ * tells the peer their keys (send.c). When the reply is here and all are invalid again they
+ * go back (recv.c), and each registration gets another key.
  *
  * When the pool is empty requests wait (mr_wait) and the pool is doubled by a work, up to mrs_max.
  * Regions are destroyed with the connection only.
