@@ -5,6 +5,9 @@
  * Of a directory: what files made in it get from then on. Of a file: where its chunks are; it can
  * be set only as long as the file has none. Keys that are left out keep their value; anything that
  * is not understood, or that the pool does not allow, is refused with EINVAL.
+ *
+ * Pools of one name are generations: each has the groups of the one before and some more. New files
+ * get the last one; files keep theirs, so that their chunks stay where they are.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +24,26 @@ int mds_layout_get(struct mds_op *op, const struct mds_inode *i, char *buf, size
 			i->inline_max);
 }
 
-static const struct weft_map_pool *pool_by_name(struct mds *m, const char *name)
+/* The last one of that name. */
+static const struct weft_map_pool *pool_by_name(struct mds *m, const char *name, size_t len)
 {
 	const struct weft_map_view *v = &m->map->view;
 	u32 k;
 
-	for (k = 0; k < v->npools; k++)
-		if (strlen(name) <= sizeof(v->pools[k].name) &&
-		    !strncmp((const char *)v->pools[k].name, name, sizeof(v->pools[k].name)))
+	for (k = v->npools; k--;)
+		if (strnlen((const char *)v->pools[k].name, sizeof(v->pools[k].name)) == len &&
+		    !memcmp(v->pools[k].name, name, len))
 			return &v->pools[k];
 	return NULL;
+}
+
+const struct weft_map_pool *mds_pool_newest(struct mds *m, u32 id)
+{
+	const struct weft_map_pool *p = weft_map_pool(&m->map->view, id);
+
+	return p ? pool_by_name(m, (const char *)p->name,
+				strnlen((const char *)p->name, sizeof(p->name))) :
+		   NULL;
 }
 
 static int parse_number(const char *text, u64 max, u64 *out)
@@ -61,7 +74,7 @@ static int set_one(struct mds *m, struct mds_inode *i, const char *key, const ch
 	u64 nr;
 
 	if (!strcmp(key, "pool")) {
-		p = pool_by_name(m, val);
+		p = pool_by_name(m, val, strlen(val));
 		if (p)
 			i->pool = le32_to_cpu(p->id);
 		return p ? 0 : -EINVAL;

@@ -41,6 +41,9 @@ int mds_check_route(struct mds_op *op)
 {
 	struct mds *m = op->m;
 
+	/* The reply may have the layout of a file in a pool that its map does not have. */
+	if (op->epoch < m->pools_epoch)
+		return WEFT_S_STALE_MAP;
 	if (mds_is_local(m, op->ino))
 		return 0;
 	if (op->epoch > m->map->epoch) {
@@ -158,6 +161,8 @@ void mds_set_map(struct mds *m, struct weft_map *map)
 		mds_fail(m, -ESTALE, "the cluster map gives this target another group");
 		return;
 	}
+	if (!m->map || m->map->view.npools != v->npools)
+		m->pools_epoch = v->npools > 1 ? map->epoch : 0;
 	weft_map_put(m->map);
 	m->map = weft_map_get(map);
 	m->group = group;

@@ -57,6 +57,7 @@ struct mds {
 	struct weft_env *env;
 	struct weft_kv *kv;
 	struct weft_map *map;
+	u64 pools_epoch; /* clients with an older map do not know all pools that files may have */
 	u32 group; /* 0: not in the map yet */
 	u32 local_shards;
 	bool root_there, root_making, serving, failed, draining, closing;

@@ -178,6 +178,8 @@ int mds_fill_data(struct mds_op *op, const struct mds_inode *i);
  */
 int mds_truncate_inline(struct mds_op *op, struct mds_node *n, u64 size);
 
+/* mds_pool_newest() - the generation of a pool that new files get; NULL: no such pool */
+const struct weft_map_pool *mds_pool_newest(struct mds *m, u32 id);
 int mds_layout_get(struct mds_op *op, const struct mds_inode *i, char *buf, size_t len);
 int mds_layout_set(struct mds_op *op, struct mds_inode *i, const char *text, size_t len);
 

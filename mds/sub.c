@@ -71,11 +71,13 @@ static int sub_entry(struct mds_tx *tx, const struct mds_creds *creds, struct md
 
 void mds_new_layout(struct mds *m, const struct mds_inode *dir, struct weft_layout *l)
 {
-	const struct weft_map_pool *p = weft_map_pool(&m->map->view, dir->pool);
+	const struct weft_map_pool *p = mds_pool_newest(m, dir->pool);
 
 	mds_inode_layout(dir, l);
 	l->flags = dir->inline_max ? WEFT_LAYOUT_INLINE : 0;
 	l->seed = 0;
+	if (p)
+		l->pool = p->id;
 	if (p && (!dir->width || dir->width > le32_to_cpu(p->ngroups)))
 		l->width = cpu_to_le16(le32_to_cpu(p->ngroups));
 }

@@ -310,6 +310,11 @@ static void dispatch(struct mgmt_server *srv, struct weft_rpc_req *req, Weft__Ad
 		cmd.root_made = q->root_made;
 		mgmt_server_propose(srv, &cmd, req, applied);
 		return;
+	case WEFT__ADMIN_REQUEST__OP_FS_EXTEND:
+		cmd.op_case = WEFT__COMMAND__OP_FS_EXTEND;
+		cmd.fs_extend = q->fs_extend;
+		mgmt_server_propose(srv, &cmd, req, applied);
+		return;
 	case WEFT__ADMIN_REQUEST__OP_FS_CREATE:
 		cmd.op_case = WEFT__COMMAND__OP_FS_CREATE;
 		cmd.fs_create = q->fs_create;

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Laying a file system out: groups, virtual shards, the default pool.
+ * Laying a file system out: groups, virtual shards, the default pool; and extending it.
  *
- * Every target that is up becomes a group of its own (one copy). Targets are taken in an order that
+ * Every target that is up and in no group becomes a group of its own (one copy). Targets are taken in an order that
  * goes round the fault domains, level by level: the pool's neighbours, and the shards of
  * neighbouring directories, lie on different rows, racks and nodes as far as there are different
- * ones. It is refused, with nothing changed, when a kind of target is missing or a number is out
+ * ones.
+ *
+ * Extending makes groups of the object targets that came since, and another generation of the
+ * pool: of the same name, with the groups of the one before and the new ones. The generation
+ * before stays as it is: the place of a chunk depends on the pool's list of groups, and files keep
+ * the pool that they were made in.
+ *
+ * It is refused, with nothing changed, when a kind of target is missing or a number is out
  * of range.
  */
 #include <errno.h>
@@ -18,6 +25,7 @@
 #define CHUNK_SHIFT_MIN 16
 #define CHUNK_SHIFT_MAX 26
 #define CHUNK_SHIFT_DEFAULT 20
+#define POOL_GROUPS_MAX 262144 /* listed by all pools: 1 MiB of the map */
 
 struct candidate {
 	const char *path[8]; /* components of the fault domain, then the node's name */
@@ -93,25 +101,39 @@ static void interleave(struct candidate *c, size_t n, size_t level, struct candi
 	memcpy(c, tmp, n * sizeof(*c));
 }
 
-/* The targets of a kind that are up, in the order in which they become groups. */
+static void mark_members(const struct mgmt_state *st, bool *member)
+{
+	size_t i, j;
+
+	for (i = 0; i < st->s->n_groups; i++)
+		for (j = 0; j < st->s->groups[i]->n_members; j++)
+			member[st->s->groups[i]->members[j]->target - 1] = true;
+}
+
+/* The targets of a kind that are up and in no group, in the order in which they become groups. */
 static int order_targets(const struct mgmt_state *st, uint32_t kind, struct candidate **out,
 			 size_t *n)
 {
 	size_t max = st->s->n_targets ? st->s->n_targets : 1, i;
 	struct candidate *c = calloc(2 * max, sizeof(*c));
+	bool *member = calloc(max, sizeof(*member));
 
 	*n = 0;
 	*out = c;
-	if (!c)
+	if (!c || !member) {
+		free(member);
 		return -ENOMEM;
+	}
+	mark_members(st, member);
 	for (i = 0; i < st->s->n_targets; i++) {
 		const Weft__Target *t = st->s->targets[i];
 
-		if (t->kind != kind || !t->up)
+		if (t->kind != kind || !t->up || member[i])
 			continue;
 		c[*n].target = t->id;
 		split_domain(&c[(*n)++], mgmt_state_node(st, t->node));
 	}
+	free(member);
 	qsort(c, *n, sizeof(*c), cmp_candidate);
 	interleave(c, *n, 0, c + max);
 	return 0;
@@ -169,10 +191,12 @@ static int form_shards(struct mgmt_state *st, uint32_t shards, uint32_t first, s
 	return 0;
 }
 
-static int form_pool(struct mgmt_state *st, uint32_t chunk_shift, uint32_t first, size_t ngroups)
+/* A pool of the groups of @before (or NULL) and @ngroups from @first on. */
+static int form_pool(struct mgmt_state *st, const Weft__Pool *before, uint32_t chunk_shift,
+		     uint32_t first, size_t ngroups)
 {
+	size_t i, old = before ? before->n_groups : 0;
 	Weft__Pool *p = malloc(sizeof(*p));
-	size_t i;
 
 	if (!p)
 		return -ENOMEM;
@@ -181,16 +205,16 @@ static int form_pool(struct mgmt_state *st, uint32_t chunk_shift, uint32_t first
 	p->redundancy = WEFT_REPLICA;
 	p->k = 1;
 	p->chunk_shift = chunk_shift;
-	p->groups = malloc(ngroups * sizeof(*p->groups));
-	if (!p->groups || mgmt_string(&p->name, "default") ||
+	p->groups = malloc((old + ngroups) * sizeof(*p->groups));
+	if (!p->groups || mgmt_string(&p->name, before ? before->name : "default") ||
 	    mgmt_grow(&st->s->pools, &st->s->n_pools, p)) {
 		weft__pool__free_unpacked(p, NULL);
 		return -ENOMEM;
 	}
-	p->n_groups = ngroups;
-	for (i = 0; i < ngroups; i++) {
-		p->groups[i] = first + i;
-		mgmt_state_target(st, st->s->groups[first + i - 1]->members[0]->target)->pool =
+	p->n_groups = old + ngroups;
+	for (i = 0; i < p->n_groups; i++) {
+		p->groups[i] = i < old ? before->groups[i] : first + i - old;
+		mgmt_state_target(st, st->s->groups[p->groups[i] - 1]->members[0]->target)->pool =
 			p->id;
 	}
 	return 0;
@@ -252,8 +276,45 @@ int mgmt_apply_fs_create(struct mgmt_state *st, const Weft__FsCreate *req,
 	if (!ret)
 		ret = form_shards(st, shards, mdt, nmdt);
 	if (!ret)
-		ret = form_pool(st, shift, ost, nost);
+		ret = form_pool(st, NULL, shift, ost, nost);
 	st->s->flags |= WEFT_MAP_F_ACTIVE | WEFT_MAP_F_ROOT_PENDING;
+	st->s->epoch++;
+	return ret;
+}
+
+static size_t count_free(const struct mgmt_state *st, int *err)
+{
+	struct candidate *c;
+	size_t n;
+
+	*err = order_targets(st, WEFT_OST, &c, &n);
+	free(c);
+	return n;
+}
+
+int mgmt_apply_fs_extend(struct mgmt_state *st, struct mgmt_result *res)
+{
+	const Weft__Pool *last = mgmt_state_pool(st, st->s->n_pools);
+	size_t n, i, listed = 0;
+	uint32_t first;
+	int ret;
+
+	n = count_free(st, &ret);
+	if (ret)
+		return ret;
+	for (i = 0; i < st->s->n_pools; i++)
+		listed += st->s->pools[i]->n_groups;
+	if (!(st->s->flags & WEFT_MAP_F_ACTIVE) || !last)
+		mgmt_refuse(res, -ENODEV, "the file system is not laid out yet");
+	else if (!n)
+		mgmt_refuse(res, -ENODEV, "no object target that is up waits to be used");
+	else if (listed + last->n_groups + n > POOL_GROUPS_MAX)
+		mgmt_refuse(res, -ENOSPC, "the file system was extended too often");
+	if (res->err)
+		return 0;
+	ret = form_groups(st, WEFT_OST, &first, &n);
+	if (!ret)
+		ret = form_pool(st, last, last->chunk_shift, first, n);
 	st->s->epoch++;
 	return ret;
 }

@@ -33,8 +33,9 @@ int mgmt_apply_register(struct mgmt_state *st, const Weft__NodeRegister *req,
 int mgmt_apply_liveness(struct mgmt_state *st, const Weft__SetLiveness *req,
 			struct mgmt_result *res);
 
-/* form.c: FS_CREATE. */
+/* form.c: FS_CREATE and FS_EXTEND. */
 int mgmt_apply_fs_create(struct mgmt_state *st, const Weft__FsCreate *req,
 			 struct mgmt_result *res);
+int mgmt_apply_fs_extend(struct mgmt_state *st, struct mgmt_result *res);
 
 #endif

@@ -162,6 +162,8 @@ int mgmt_state_apply(struct mgmt_state *st, const Weft__Command *cmd, struct mgm
 		return apply_client(st, cmd->client_register, res);
 	case WEFT__COMMAND__OP_FS_CREATE:
 		return mgmt_apply_fs_create(st, cmd->fs_create, res);
+	case WEFT__COMMAND__OP_FS_EXTEND:
+		return mgmt_apply_fs_extend(st, res);
 	case WEFT__COMMAND__OP_ROOT_MADE:
 		return apply_root_made(st, cmd->root_made, res);
 	default:

@@ -116,9 +116,13 @@ size_t mgmt_vitals_expired(struct mgmt_vitals *v, const struct mgmt_state *st, u
 /* Does a target count for a pool (0: for the file system)? */
 static bool counts(const struct mgmt_state *st, const Weft__Group *g, uint32_t pool)
 {
-	const Weft__Target *t = mgmt_state_target(st, g->members[0]->target);
+	const Weft__Pool *p = mgmt_state_pool(st, pool);
+	size_t i;
 
-	return g->kind == WEFT_MDT || !pool || t->pool == pool;
+	for (i = 0; p && i < p->n_groups; i++)
+		if (p->groups[i] == g->id)
+			return true;
+	return g->kind == WEFT_MDT || !pool;
 }
 
 int mgmt_vitals_statfs(const struct mgmt_vitals *v, const struct mgmt_state *st, uint32_t pool,

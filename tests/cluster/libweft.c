@@ -4,7 +4,9 @@
  * sees, many threads at once. With a second argument, a command that restarts servers with kill -9,
  * writers go on through it, and nothing acknowledged is lost or applied twice.
  *
- * usage: libweft MANAGEMENT [RESTART-COMMAND]
+ * With a third one, a command that adds a data server, old files stay and new ones use it.
+ *
+ * usage: libweft MANAGEMENT [RESTART-COMMAND [EXTEND-COMMAND]]
  */
 #include <errno.h>
 #include <pthread.h>
@@ -389,6 +391,84 @@ static void load(struct weft_client *c, struct weft_client *other, const char *c
 		CHECK(st.replays + st.retries > 0);
 }
 
+#define EXTENDED_LEN 20000000
+
+static struct weft_file *written(struct weft_client *c, uint64_t dir, const char *name,
+				 const char *want)
+{
+	struct weft_file *f = NULL;
+
+	IS(weft_file_open(c, dir, name, WEFT_OPEN_READ | WEFT_OPEN_WRITE | WEFT_OPEN_CREATE, 0600,
+			  &f), 0);
+	if (f) {
+		IS(weft_file_write(f, want, EXTENDED_LEN, 0), EXTENDED_LEN);
+		IS(weft_file_sync(f), 0);
+	}
+	return f;
+}
+
+/* Makes files until one is in a newer pool than @pool: the metadata servers have the map then. */
+static void until_newer(struct weft_client *c, uint64_t dir, uint32_t pool)
+{
+	struct weft_attr a = { 0 };
+	char name[32];
+	int i;
+
+	for (i = 0; i < 1000 && le32_to_cpu(a.layout.pool) <= pool; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		IS(weft_client_create(c, dir, name, S_IFREG | 0600, 0, 0, NULL, &a), 0);
+	}
+}
+
+static void same(struct weft_file *f, const char *want)
+{
+	char *got = malloc(EXTENDED_LEN);
+
+	IS(weft_file_read(f, got, EXTENDED_LEN, 0), EXTENDED_LEN);
+	CHECK(!memcmp(got, want, EXTENDED_LEN));
+	free(got);
+}
+
+/*
+ * New data servers: files that were there stay where they are, new ones use all; a client that has
+ * not heard of them gets the new map before it gets such a file.
+ */
+static void extended(struct weft_client *c, struct weft_client *other, const char *command)
+{
+	char *first = pattern(EXTENDED_LEN, 1), *second = pattern(EXTENDED_LEN, 2);
+	uint64_t dir = scratch(c, "extended");
+	struct weft_file *old, *new, *theirs = NULL;
+	uint32_t pool, width;
+
+	old = written(c, dir, "old", first);
+	IS(system(command), 0);
+	if (old)
+		until_newer(c, dir, le32_to_cpu(weft_file_attr(old)->layout.pool));
+	new = written(c, dir, "new", second);
+	if (old && new) {
+		pool = le32_to_cpu(weft_file_attr(old)->layout.pool);
+		width = le16_to_cpu(weft_file_attr(old)->layout.width);
+		IS(le32_to_cpu(weft_file_attr(new)->layout.pool), pool + 1);
+		IS(le16_to_cpu(weft_file_attr(new)->layout.width), width + 1);
+		same(old, first);
+		same(new, second);
+		IS(weft_file_write(old, second, EXTENDED_LEN, 0), EXTENDED_LEN);
+		same(old, second);
+	}
+	IS(weft_file_open(other, dir, "new", WEFT_OPEN_READ, 0, &theirs), 0);
+	if (theirs) {
+		same(theirs, second);
+		IS(weft_file_close(theirs), 0);
+	}
+	if (old)
+		IS(weft_file_close(old), 0);
+	if (new)
+		IS(weft_file_close(new), 0);
+	IS(weft_client_remove(c, dir, "old", false), 0);
+	free(first);
+	free(second);
+}
+
 static void refused(void)
 {
 	struct weft_client_opts o = { .mgmt = "127.0.0.1:1", .timeout_ms = 300 };
@@ -413,7 +493,7 @@ int main(int argc, char **argv)
 	unsigned int i;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: libweft MANAGEMENT [RESTART-COMMAND]\n");
+		fprintf(stderr, "usage: libweft MANAGEMENT [RESTART-COMMAND [EXTEND-COMMAND]]\n");
 		return 2;
 	}
 	mgmt = argv[1];
@@ -433,6 +513,8 @@ int main(int argc, char **argv)
 	load(c, other, NULL);
 	if (argc > 2)
 		load(c, other, argv[2]);
+	if (argc > 3)
+		extended(c, other, argv[3]);
 	weft_client_close(other);
 	weft_client_close(c);
 	printf("libweft: %u checks, %u failures\n", checks, failures);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft fs create: asks management to lay the file system out. Management refuses with a sentence.
+ * weft fs create, weft fs extend: asks management to lay the file system out, or to use the object
+ * targets that came since. Management refuses with a sentence.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -55,5 +56,24 @@ int weft_cmd_fs_create(struct weft_cmd *cmd, int argc, char **argv)
 		return status;
 	weft__admin_reply__free_unpacked(rep, NULL);
 	printf(cmd->json ? "{}\n" : "The file system is laid out.\n");
+	return 0;
+}
+
+int weft_cmd_fs_extend(struct weft_cmd *cmd, int argc, char **argv)
+{
+	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
+	Weft__FsExtend extend = WEFT__FS_EXTEND__INIT;
+	Weft__AdminReply *rep;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	q.op_case = WEFT__ADMIN_REQUEST__OP_FS_EXTEND;
+	q.fs_extend = &extend;
+	status = weft_ask(cmd, &q, &rep);
+	if (status)
+		return status;
+	weft__admin_reply__free_unpacked(rep, NULL);
+	printf(cmd->json ? "{}\n" : "New files use the new object targets as well.\n");
 	return 0;
 }

@@ -51,6 +51,10 @@ static const struct command {
 	  "  --shards N          virtual shards, default 4096; fixed for ever\n"
 	  "  --chunk-size BYTES  default chunk size, 64K to 64M, default 1M\n"
 	  "  --replicas N        copies; this version keeps 1\n" },
+	{ "fs", "extend", weft_cmd_fs_extend, "use the object targets that came since",
+	  "usage: weft fs extend\n\n"
+	  "Makes a group of each object target that is up and in no group, and a generation of pool\n"
+	  "\"default\" with them. New files use all its groups; the others stay where they are.\n" },
 	{ "layout", "get", weft_cmd_layout_get, "layout of a file, or of new files in a directory",
 	  "usage: weft layout get PATH\n\nPATH is inside a mounted weft file system.\n" },
 	{ "layout", "set", weft_cmd_layout_set, "change it (directories and empty files)",

@@ -403,6 +403,17 @@ static json_t *df_row(const Weft__Listing *l, uint32_t pool, const char *name)
 	return row;
 }
 
+/* Of pools of one name the last one is for new files; it has all groups. */
+static bool newest(const Weft__Listing *l, size_t i)
+{
+	size_t j;
+
+	for (j = i + 1; j < l->n_pools; j++)
+		if (!strcmp(l->pools[i]->name, l->pools[j]->name))
+			return false;
+	return true;
+}
+
 int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv)
 {
 	static const struct weft_column columns[] = {
@@ -427,8 +438,10 @@ int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv)
 		return status;
 	rows = json_array();
 	for (i = 0; i < rep->listing->n_pools; i++)
-		json_array_append_new(rows, df_row(rep->listing, rep->listing->pools[i]->id,
-						   rep->listing->pools[i]->name));
+		if (newest(rep->listing, i))
+			json_array_append_new(rows,
+					      df_row(rep->listing, rep->listing->pools[i]->id,
+						     rep->listing->pools[i]->name));
 	json_array_append_new(rows, df_row(rep->listing, 0, "(metadata)"));
 	weft__admin_reply__free_unpacked(rep, NULL);
 	return print_rows(cmd, rows, columns);

@@ -95,6 +95,7 @@ int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_fs_create(struct weft_cmd *cmd, int argc, char **argv);
+int weft_cmd_fs_extend(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_layout_get(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_layout_set(struct weft_cmd *cmd, int argc, char **argv);
 int weft_cmd_why(struct weft_cmd *cmd, int argc, char **argv);

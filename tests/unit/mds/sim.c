@@ -369,19 +369,18 @@ struct sim_map {
 	struct weft_map_group groups[SIM_SERVERS + 1];
 	struct weft_map_member members[SIM_SERVERS + 1];
 	__le32 shards[SIM_SHARDS];
-	struct weft_map_pool pool;
-	__le32 pool_group;
-	__le32 pad;
+	struct weft_map_pool pools[2];
+	__le32 pool_groups[3];
 };
 
-static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags)
+/* @npools generations of the default pool: of one group, of twice that. */
+static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags, u32 npools)
 {
-	size_t len = offsetof(struct sim_map, pad);
 	struct sim_map m = { 0 };
+	size_t len, tail = npools * sizeof(m.pools[0]);
 	struct weft_map *map;
 	u32 k;
 
-	m.hdr.len = cpu_to_le32(len);
 	m.hdr.version = cpu_to_le16(WEFT_MAP_VERSION);
 	m.hdr.flags = cpu_to_le16(flags | WEFT_MAP_F_ACTIVE);
 	m.hdr.magic = cpu_to_le32(WEFT_MAP_MAGIC);
@@ -389,7 +388,6 @@ static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags)
 	m.hdr.nnodes = cpu_to_le32(1);
 	m.hdr.ntargets = m.hdr.ngroups = m.hdr.nmembers = cpu_to_le32(SIM_SERVERS + 1);
 	m.hdr.nshards = cpu_to_le32(SIM_SHARDS);
-	m.hdr.npools = m.hdr.npool_groups = cpu_to_le32(1);
 	m.node.id = cpu_to_le32(1);
 	for (k = 0; k <= SIM_SERVERS; k++) {
 		bool ost = k == SIM_SERVERS;
@@ -405,13 +403,23 @@ static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags)
 	}
 	for (k = 0; k < SIM_SHARDS; k++)
 		m.shards[k] = cpu_to_le32(1 + k % nservers);
-	m.pool.id = cpu_to_le32(1);
-	m.pool.ngroups = cpu_to_le32(1);
-	m.pool.redundancy = WEFT_REPLICA;
-	m.pool.k = 1;
-	m.pool.chunk_shift = 16;
-	strcpy((char *)m.pool.name, "default");
-	m.pool_group = cpu_to_le32(SIM_OST_GROUP);
+	for (k = 0; k < npools; k++) {
+		m.pools[k].id = cpu_to_le32(k + 1);
+		m.pools[k].first_group = cpu_to_le32(k);
+		m.pools[k].ngroups = cpu_to_le32(k + 1);
+		m.pools[k].redundancy = WEFT_REPLICA;
+		m.pools[k].k = 1;
+		m.pools[k].chunk_shift = 16;
+		strcpy((char *)m.pools[k].name, "default");
+	}
+	for (k = 0; k < 3; k++)
+		m.pool_groups[k] = cpu_to_le32(SIM_OST_GROUP);
+	/* The tables follow each other without gaps. */
+	memmove((char *)m.pools + tail, m.pool_groups, sizeof(m.pool_groups));
+	len = offsetof(struct sim_map, pools) + tail + (2 * npools - 1) * sizeof(__le32);
+	m.hdr.npools = cpu_to_le32(npools);
+	m.hdr.npool_groups = cpu_to_le32(2 * npools - 1);
+	m.hdr.len = cpu_to_le32(len);
 	m.hdr.crc = cpu_to_le32(~weft_crc32c_raw(~0u, &m, len));
 	if (weft_map_decode(&m, len, &map))
 		sim_die("the map is refused");
@@ -509,13 +517,23 @@ void sim_start(struct sim *s, u32 nservers)
 	if (!mkdtemp(s->base))
 		sim_die("no directory");
 	open_stores(s);
-	s->map = make_map(nservers, 1, WEFT_MAP_F_ROOT_PENDING);
+	s->map = make_map(nservers, 1, WEFT_MAP_F_ROOT_PENDING, 1);
 	for (k = 0; k < nservers; k++)
 		boot(s, k);
 	sim_run(s, 10);
 	weft_map_put(s->map);
-	s->map = make_map(nservers, 2, 0);
+	s->map = make_map(nservers, 2, 0, 1);
 	for (k = 0; k < nservers; k++)
+		mds_set_map(s->servers[k].m, s->map);
+}
+
+void sim_extend(struct sim *s)
+{
+	u32 k;
+
+	weft_map_put(s->map);
+	s->map = make_map(s->nservers, 3, 0, 2);
+	for (k = 0; k < s->nservers; k++)
 		mds_set_map(s->servers[k].m, s->map);
 }
 

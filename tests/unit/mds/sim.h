@@ -103,6 +103,8 @@ void sim_run(struct sim *s, u32 ms);
 
 /* One event, or one timer that is due. Return: false when there is none. */
 bool sim_step(struct sim *s);
+/* Management extends the file system: a second generation of the pool, in a map that all get. */
+void sim_extend(struct sim *s);
 void sim_crash(struct sim *s, u32 server);
 void sim_restart(struct sim *s, u32 server);
 
@@ -123,6 +125,7 @@ struct sim_request {
 	u32 server; /* with no_ns */
 	bool no_ns;
 	bool once; /* no retry */
+	u64 epoch; /* of the client's map, 0: the newest */
 	u32 seq;   /* slot sequence number, 0: the next one when the operation wants one */
 	const void *body;
 	size_t body_len;

@@ -152,7 +152,7 @@ static void send_once(struct sim *s, const struct sim_request *r, u32 seq)
 	co->op.body_len = info->req_len;
 	co->op.tail = co->tail;
 	co->op.session_id = s->me->id;
-	co->op.epoch = s->map->epoch;
+	co->op.epoch = r->epoch ? r->epoch : s->map->epoch;
 	co->op.group = sv->group;
 	co->op.slot = 0;
 	co->op.slot_seq = seq;

@@ -115,6 +115,39 @@ static void test_layout(void)
 	sim_stop(&sim);
 }
 
+/* The pool got another generation: for new files, told to nobody who does not know it. */
+static void test_extended(void)
+{
+	struct sim_request r = { .opcode = WEFT_OP_GETATTR, .once = true };
+	struct weft_attr a;
+	u64 old, new, dir;
+
+	sim_start(&sim, 1);
+	sim_client(&sim, &client);
+	CU_ASSERT_EQUAL(sim_create(&sim, WEFT_INO_ROOT, "d", S_IFDIR | 0755, &dir), 0);
+	CU_ASSERT_EQUAL(sim_create(&sim, dir, "old", S_IFREG | 0644, &old), 0);
+	r.ino = old;
+	r.epoch = sim.map->epoch;
+	CU_ASSERT_EQUAL(sim_request(&sim, &r), 0);
+	sim_extend(&sim);
+	CU_ASSERT_EQUAL(sim_request(&sim, &r), WEFT_S_STALE_MAP);
+	r.epoch = 0;
+	CU_ASSERT_EQUAL(sim_request(&sim, &r), 0);
+	CU_ASSERT_EQUAL(sim_getattr(&sim, old, &a), 0);
+	CU_ASSERT_EQUAL(le32_to_cpu(a.layout.pool), 1);
+	CU_ASSERT_EQUAL(le16_to_cpu(a.layout.width), 1);
+	CU_ASSERT_EQUAL(sim_create(&sim, dir, "new", S_IFREG | 0644, &new), 0);
+	CU_ASSERT_EQUAL(sim_getattr(&sim, new, &a), 0);
+	CU_ASSERT_EQUAL(le32_to_cpu(a.layout.pool), 2);
+	CU_ASSERT_EQUAL(le16_to_cpu(a.layout.width), 2);
+	/* By name it is the newest; an empty file may still be moved there. */
+	CU_ASSERT_EQUAL(sim_setxattr(&sim, old, "weft.layout", "pool=default width=2", 0), 0);
+	CU_ASSERT_EQUAL(sim_getattr(&sim, old, &a), 0);
+	CU_ASSERT_EQUAL(le32_to_cpu(a.layout.pool), 2);
+	CU_ASSERT(sim_consistent(&sim));
+	sim_stop(&sim);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -126,6 +159,7 @@ int main(void)
 	CU_add_test(s, "user attributes", test_user);
 	CU_add_test(s, "trusted and security", test_privileged);
 	CU_add_test(s, "layout", test_layout);
+	CU_add_test(s, "layout when the file system was extended", test_extended);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() || CU_get_error() ? 1 : 0;

@@ -140,6 +140,17 @@ int cmd_fs_create(struct mgmt_state *st, uint32_t shards, uint32_t chunk_size, u
 	return apply(st, &cmd, &res);
 }
 
+int cmd_fs_extend(struct mgmt_state *st)
+{
+	Weft__FsExtend e = WEFT__FS_EXTEND__INIT;
+	Weft__Command cmd = WEFT__COMMAND__INIT;
+	struct mgmt_result res;
+
+	cmd.op_case = WEFT__COMMAND__OP_FS_EXTEND;
+	cmd.fs_extend = &e;
+	return apply(st, &cmd, &res);
+}
+
 int cmd_root_made(struct mgmt_state *st, uint32_t group)
 {
 	Weft__Command cmd = WEFT__COMMAND__INIT;

@@ -38,6 +38,7 @@ int cmd_bootstrap(struct mgmt_state *st);
 int cmd_register(struct mgmt_state *st, const struct cmd_node *n, struct mgmt_result *res);
 int cmd_liveness(struct mgmt_state *st, uint32_t node, bool up);
 int cmd_client(struct mgmt_state *st, uint64_t incarnation, uint64_t *session);
+int cmd_fs_extend(struct mgmt_state *st);
 int cmd_fs_create(struct mgmt_state *st, uint32_t shards, uint32_t chunk_size,
 		  uint32_t replicas);
 int cmd_root_made(struct mgmt_state *st, uint32_t group);

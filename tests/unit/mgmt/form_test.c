@@ -100,6 +100,58 @@ static void only_what_is_up(void)
 	mgmt_state_fini(&st);
 }
 
+/* Object targets that came later: another generation of the pool; the one before stays. */
+static void extend(void)
+{
+	struct cmd_node n = cmd_node("late1", WEFT_OST, 40);
+	struct mgmt_result res;
+	struct mgmt_state st;
+	uint64_t epoch;
+	size_t i;
+
+	cmd_cluster(&st, 1, 2);
+	CU_ASSERT_EQUAL(cmd_fs_extend(&st), -ENODEV); /* not laid out */
+	CU_ASSERT_EQUAL(cmd_fs_create(&st, 0, 1 << 17, 0), 0);
+	epoch = st.s->epoch;
+	CU_ASSERT_EQUAL(cmd_fs_extend(&st), -ENODEV); /* nobody waits */
+	CU_ASSERT_EQUAL(st.s->epoch, epoch);
+	n.targets[1] = n.targets[0];
+	n.targets[1].uuid[0] = 41;
+	n.ntargets = 2;
+	CU_ASSERT_EQUAL(cmd_register(&st, &n, &res), 0);
+	n = cmd_node("late2", WEFT_MDT, 50);
+	CU_ASSERT_EQUAL(cmd_register(&st, &n, &res), 0); /* metadata targets stay unused */
+	n = cmd_node("late3", WEFT_OST, 60);
+	CU_ASSERT_EQUAL(cmd_register(&st, &n, &res), 0);
+	CU_ASSERT_EQUAL(cmd_liveness(&st, res.id, false), 0); /* one that is down does, too */
+	epoch = st.s->epoch;
+	CU_ASSERT_EQUAL(cmd_fs_extend(&st), 0);
+	CU_ASSERT_EQUAL(st.s->epoch, epoch + 1);
+	CU_ASSERT_EQUAL_FATAL(st.s->n_groups, 5);
+	CU_ASSERT_EQUAL_FATAL(st.s->n_pools, 2);
+	CU_ASSERT_EQUAL_FATAL(st.s->pools[0]->n_groups, 2);
+	CU_ASSERT_EQUAL_FATAL(st.s->pools[1]->n_groups, 4);
+	CU_ASSERT_EQUAL(st.s->pools[1]->id, 2);
+	CU_ASSERT_STRING_EQUAL(st.s->pools[1]->name, "default");
+	CU_ASSERT_EQUAL(st.s->pools[1]->chunk_shift, 17);
+	for (i = 0; i < 4; i++) {
+		uint32_t group = st.s->pools[1]->groups[i];
+
+		CU_ASSERT_EQUAL(group, 2 + i);
+		CU_ASSERT_EQUAL(st.s->groups[group - 1]->kind, WEFT_OST);
+		CU_ASSERT_EQUAL(mgmt_state_target(&st, st.s->groups[group - 1]->members[0]->target)
+					->pool, 2);
+		if (i < 2)
+			CU_ASSERT_EQUAL(st.s->pools[0]->groups[i], group);
+	}
+	CU_ASSERT_EQUAL(cmd_fs_extend(&st), -ENODEV);
+	CU_ASSERT_EQUAL(cmd_register(&st, &n, &res), 0);
+	CU_ASSERT_EQUAL(cmd_fs_extend(&st), 0);
+	CU_ASSERT_EQUAL(st.s->n_pools, 3);
+	CU_ASSERT_EQUAL(st.s->pools[2]->n_groups, 5);
+	mgmt_state_fini(&st);
+}
+
 static void refused(void)
 {
 	static const struct {
@@ -138,6 +190,7 @@ int main(void)
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 2;
 	s = CU_add_suite("mgmt/form", NULL, NULL);
+	CU_add_test(s, "extending it", extend);
 	CU_add_test(s, "groups, shards and the default pool", simple);
 	CU_add_test(s, "fault domains take turns at every level", domains);
 	CU_add_test(s, "targets that are down are left out", only_what_is_up);

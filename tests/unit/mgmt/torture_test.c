@@ -12,7 +12,7 @@
 #include "tests/unit/common/unit.h"
 #include "tests/unit/mgmt/commands.h"
 
-#define SCRIPT_MAX 8
+#define SCRIPT_MAX 10
 
 static struct {
 	uint8_t buf[1024];
@@ -36,12 +36,13 @@ static void put_node(const char *name, uint32_t kind, uint8_t id, const char *do
 	nscript++;
 }
 
-/* A whole life: identity, three registrations, one of them changed, layout, a client. */
+/* A whole life: identity, three registrations, one of them changed, layout, extension, a client. */
 static void write_script(void)
 {
 	Weft__ClientRegister client = WEFT__CLIENT_REGISTER__INIT;
 	Weft__Bootstrap boot = WEFT__BOOTSTRAP__INIT;
 	Weft__FsCreate create = WEFT__FS_CREATE__INIT;
+	Weft__FsExtend extend = WEFT__FS_EXTEND__INIT;
 	Weft__Command cmd = WEFT__COMMAND__INIT;
 
 	nscript = 0;
@@ -57,6 +58,10 @@ static void write_script(void)
 	put_node("oss2", WEFT_OST, 3, "b/c");
 	cmd.op_case = WEFT__COMMAND__OP_FS_CREATE;
 	cmd.fs_create = &create;
+	put(&cmd);
+	put_node("oss3", WEFT_OST, 4, "d");
+	cmd.op_case = WEFT__COMMAND__OP_FS_EXTEND;
+	cmd.fs_extend = &extend;
 	put(&cmd);
 	client.incarnation = 9;
 	client.host = "host";
