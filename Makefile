@@ -52,7 +52,7 @@ STD := -std=gnu11 -D_GNU_SOURCE -pthread -I. -Ibuild/proto
 WARN := -Wall -Wextra -Werror
 DEPS = -MMD -MP -MF $(@:.o=.d)
 LIBS := -Wl,--as-needed -lrocksdb -luv -luring -lprotobuf-c -linih -ljansson -lssl -lcrypto \
-	-lisal -lraft -lcunit -lm -pthread
+	-lisal -lraft -lrdmacm -libverbs -lcunit -lm -pthread
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # --- sources

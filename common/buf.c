@@ -62,6 +62,8 @@ void weft_pool_destroy(struct weft_pool *p)
 		return;
 	while ((s = p->slabs)) {
 		p->slabs = (struct slab *)s->pub.next;
+		if (s->pub.priv_free)
+			s->pub.priv_free(&s->pub);
 		munmap(s->pub.base, SLAB_LEN);
 		free(s->bufs);
 		free(s);

@@ -3,8 +3,8 @@
  * Bulk memory: buffers aligned to 4 KiB, cut from large slabs, and lists of pieces of them.
  *
  * Buffers come in size classes (4 KiB to 4 MiB, powers of two) from slabs that are mapped once and
- * never returned before the pool goes, so that a slab can be registered with a device; slab->priv
- * holds such a registration. A pool has a limit: at the limit weft_buf_get() returns NULL and
+ * never returned before the pool goes, so that a slab can be registered with devices; slab->priv
+ * holds such registrations. A pool has a limit: at the limit weft_buf_get() returns NULL and
  * the caller waits or refuses.
  *
  * Protection: a pool has a lock, its buffers' reference counts are atomic: buffers may be passed
@@ -26,13 +26,15 @@ struct weft_pool;
  * struct weft_slab - one mapping that buffers are cut from
  * @base: its memory
  * @len: its length
- * @priv: for a transport's registration
+ * @priv: registrations of the RDMA transport, set once (common/rpc/rdma_dev.c)
+ * @priv_free: drops them, called before the memory is unmapped
  */
 struct weft_slab {
 	struct weft_slab *next;
 	char *base;
 	size_t len;
 	void *priv;
+	void (*priv_free)(struct weft_slab *slab);
 };
 
 /**

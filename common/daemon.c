@@ -27,6 +27,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/rpc/server.h"
+#include "common/rpc/transport.h"
 
 #define MAIN_POOL (16u << 20)
 #define LEAVE_MS 2000
@@ -82,31 +83,34 @@ int weft_daemon_config(const char *path, const struct weft_config_key *keys,
 	return 0;
 }
 
-int weft_daemon_listen(struct weft_rpc_server *srv, const char *list, uint16_t port,
-		       struct weft_rpc_addr *rails, unsigned int *nrails)
+int weft_daemon_listen(struct weft_rpc_server *srv, enum weft_rail_kind kind, const char *list,
+		       uint16_t port, struct weft_rpc_addr *rails, unsigned int *nrails)
 {
 	char elem[WEFT_RPC_HOST_MAX + 16];
 	struct weft_rpc_addr *a;
 	int res;
 
-	*nrails = 0;
 	while ((res = weft_config_split(&list, elem, sizeof(elem))) > 0) {
 		if (*nrails == WEFT_RPC_ADDRS_MAX)
 			return weft_daemon_fail(WEFT_EXIT_CONFIG, "cannot listen",
 						"too many addresses");
 		a = &rails[*nrails];
 		a->port = port;
+		a->kind = kind;
 		if (weft_parse_hostport(elem, a->host, sizeof(a->host), &a->port))
 			return weft_daemon_fail(WEFT_EXIT_CONFIG, "cannot listen: wrong address",
 						elem);
-		res = weft_rpc_server_listen(srv, a->host, a->port);
+		res = weft_rpc_server_listen(srv, a);
 		if (res < 0) {
-			weft_err("cannot listen", "address=%s reason=\"%s\"", elem,
-				 strerror(-res));
+			weft_err("cannot listen", "kind=%s address=%s reason=\"%s\"",
+				 weft_xprt_kind(kind)->name, elem,
+				 kind == WEFT_RAIL_RDMA && res == -ENODEV
+					 ? "no RDMA device has this address" : strerror(-res));
 			return WEFT_EXIT_RUNTIME;
 		}
 		a->port = res;
-		weft_info("listening", "host=%s port=%d", a->host, res);
+		weft_info("listening", "kind=%s host=%s port=%d", weft_xprt_kind(kind)->name,
+			  a->host, res);
 		(*nrails)++;
 	}
 	if (res < 0 || !*nrails)
@@ -319,6 +323,9 @@ static int open_targets(struct weft_daemon *d)
 
 static int listen_rails(struct weft_daemon *d)
 {
+	const char *rdma = weft_config_str(d->config, "node", NULL, "listen_rdma", NULL);
+	const char *net = weft_config_str(d->config, "node", NULL, "net", "tcp");
+	int ret;
 	struct weft_rpc_server_cfg cfg = {
 		.env = d->env,
 		.secret = d->secret.len ? d->secret.data : NULL,
@@ -329,8 +336,14 @@ static int listen_rails(struct weft_daemon *d)
 	memcpy(cfg.fsid, d->ops->super(d->targets[0])->fsid, sizeof(cfg.fsid));
 	if (weft_rpc_server_create(&cfg, &d->server))
 		return weft_daemon_fail(WEFT_EXIT_RUNTIME, "cannot listen", "out of memory");
-	return weft_daemon_listen(d->server, weft_config_str(d->config, "node", NULL, "listen", ""),
-				  0, d->rails, &d->nrails);
+	if (weft_net_set(net))
+		return weft_daemon_fail(WEFT_EXIT_CONFIG, "configuration refused: [node] net", net);
+	ret = weft_daemon_listen(d->server, WEFT_RAIL_TCP,
+				 weft_config_str(d->config, "node", NULL, "listen", ""), 0,
+				 d->rails, &d->nrails);
+	if (!ret && rdma)
+		ret = weft_daemon_listen(d->server, WEFT_RAIL_RDMA, rdma, 0, d->rails, &d->nrails);
+	return ret;
 }
 
 static int start_maps(struct weft_daemon *d)

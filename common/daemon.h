@@ -115,17 +115,18 @@ int weft_daemon_config(const char *path, const struct weft_config_key *keys,
 		       struct weft_config **config, struct weft_secret *secret);
 
 /**
- * weft_daemon_listen() - listen on every rail of the node
+ * weft_daemon_listen() - listen on rails of the node
  * @srv: who listens
- * @list: [node] listen
+ * @kind: enum weft_rail_kind
+ * @list: [node] listen, or listen_rdma
  * @port: of an address that names none, 0: a free one
- * @rails: where it listens, WEFT_RPC_ADDRS_MAX of them
- * @nrails: how many there are
+ * @rails: where it listens, WEFT_RPC_ADDRS_MAX of them; the new ones are appended
+ * @nrails: how many there are, changed
  *
  * Return: 0, or the exit status after a line in the log.
  */
-int weft_daemon_listen(struct weft_rpc_server *srv, const char *list, uint16_t port,
-		       struct weft_rpc_addr *rails, unsigned int *nrails);
+int weft_daemon_listen(struct weft_rpc_server *srv, enum weft_rail_kind kind, const char *list,
+		       uint16_t port, struct weft_rpc_addr *rails, unsigned int *nrails);
 
 /**
  * weft_daemon_fail() - a line in the log

@@ -15,6 +15,7 @@
 #ifndef WEFT_COMMON_ENV_H
 #define WEFT_COMMON_ENV_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,14 @@ struct weft_stream {
  * @env: the environment that serves it
  */
 struct weft_listener {
+	struct weft_env *env;
+};
+
+/**
+ * struct weft_watch - a watched descriptor; implementations embed it
+ * @env: the environment that serves it
+ */
+struct weft_watch {
 	struct weft_env *env;
 };
 
@@ -180,6 +189,10 @@ struct weft_env_ops {
 	ssize_t (*stream_writev)(struct weft_stream *s, const struct iovec *iov, int niov);
 	void (*stream_name)(struct weft_stream *s, char *buf, size_t len);
 	void (*stream_close)(struct weft_stream *s);
+
+	int (*watch)(struct weft_env *env, int fd, void (*ready)(void *arg), void *arg,
+		     struct weft_watch **out);
+	void (*watch_close)(struct weft_watch *w);
 
 	int (*disk_open)(struct weft_env *env, const char *path, unsigned int flags,
 			 struct weft_disk **out);
@@ -437,6 +450,33 @@ static inline void weft_stream_name(struct weft_stream *s, char *buf, size_t len
 static inline void weft_stream_close(struct weft_stream *s)
 {
 	s->env->ops->stream_close(s);
+}
+
+/**
+ * weft_env_watch() - be told when a descriptor of a library is readable
+ * @env: the environment
+ * @fd: the descriptor; made non-blocking, stays the caller's, closed after weft_watch_close()
+ * @ready: called again and again as long as there is something to read
+ * @arg: argument of @ready
+ * @out: the watch
+ *
+ * For devices that no environment of virtual time has (the completion channels of RDMA).
+ *
+ * Return: 0, -EOPNOTSUPP when this environment has no descriptors, or another negative errno.
+ */
+static inline int weft_env_watch(struct weft_env *env, int fd, void (*ready)(void *arg), void *arg,
+				 struct weft_watch **out)
+{
+	return env->ops->watch ? env->ops->watch(env, fd, ready, arg, out) : -EOPNOTSUPP;
+}
+
+/**
+ * weft_watch_close() - end a watch; no callback comes after this
+ * @w: the watch
+ */
+static inline void weft_watch_close(struct weft_watch *w)
+{
+	w->env->ops->watch_close(w);
 }
 
 /**

@@ -52,6 +52,11 @@ ssize_t env_uv_stream_writev(struct weft_stream *s, const struct iovec *iov, int
 void env_uv_stream_name(struct weft_stream *s, char *buf, size_t len);
 void env_uv_stream_close(struct weft_stream *s);
 
+/* env_uv_watch.c */
+int env_uv_watch(struct weft_env *env, int fd, void (*ready)(void *arg), void *arg,
+		 struct weft_watch **out);
+void env_uv_watch_close(struct weft_watch *w);
+
 /* env_uv_disk.c */
 int env_uv_disk_open(struct weft_env *env, const char *path, unsigned int flags,
 		     struct weft_disk **out);

@@ -54,29 +54,59 @@ uint32_t weft_map_group_target(const struct weft_map *m, uint32_t group)
 	return g ? weft_map_primary(&m->view, g) : 0;
 }
 
-unsigned int weft_map_target_addrs(const struct weft_map *m, uint32_t target,
-				   struct weft_rpc_addr addrs[WEFT_RPC_ADDRS_MAX])
+static enum weft_net net;
+
+int weft_net_set(const char *name)
 {
-	const struct weft_map_target *t = weft_map_target(&m->view, target);
-	const struct weft_map_node *node = NULL;
-	const struct weft_map_rail *r;
-	unsigned int i, n = 0;
+	static const char *const names[] = { "tcp", "rdma", "auto" };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]))
+			continue;
+		__atomic_store_n(&net, i, __ATOMIC_RELAXED);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Appends the rails of one kind. */
+static unsigned int node_rails(const struct weft_map *m, const struct weft_map_node *node,
+			       unsigned int kind, struct weft_rpc_addr *addrs, unsigned int n)
+{
+	const struct weft_map_rail *r = &m->view.rails[le32_to_cpu(node->first_rail)];
+	unsigned int i;
 	bool v4;
 
-	if (t)
-		node = weft_map_node(&m->view, le32_to_cpu(t->node));
-	if (!node)
-		return 0;
-	r = &m->view.rails[le32_to_cpu(node->first_rail)];
 	for (i = 0; i < le16_to_cpu(node->nrails) && n < WEFT_RPC_ADDRS_MAX; i++, r++) {
-		if (r->kind != WEFT_RAIL_TCP)
+		if (r->kind != kind)
 			continue;
 		v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)r->addr);
 		if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? r->addr + 12 : r->addr,
 			       addrs[n].host, sizeof(addrs[n].host)))
 			continue;
+		addrs[n].kind = kind;
 		addrs[n++].port = le16_to_cpu(r->port);
 	}
+	return n;
+}
+
+unsigned int weft_map_target_addrs(const struct weft_map *m, uint32_t target,
+				   struct weft_rpc_addr addrs[WEFT_RPC_ADDRS_MAX])
+{
+	const struct weft_map_target *t = weft_map_target(&m->view, target);
+	enum weft_net want = __atomic_load_n(&net, __ATOMIC_RELAXED);
+	const struct weft_map_node *node = NULL;
+	unsigned int n = 0;
+
+	if (t)
+		node = weft_map_node(&m->view, le32_to_cpu(t->node));
+	if (!node)
+		return 0;
+	if (want != WEFT_NET_TCP)
+		n = node_rails(m, node, WEFT_RAIL_RDMA, addrs, n);
+	if (want != WEFT_NET_RDMA)
+		n = node_rails(m, node, WEFT_RAIL_TCP, addrs, n);
 	return n;
 }
 

@@ -62,11 +62,23 @@ void weft_map_put(struct weft_map *m);
  */
 uint32_t weft_map_group_target(const struct weft_map *m, uint32_t group);
 
+/* Which rails user space takes to metadata and data servers. */
+enum weft_net { WEFT_NET_TCP, WEFT_NET_RDMA, WEFT_NET_AUTO };
+
+/**
+ * weft_net_set() - choose the rails that this process takes
+ * @name: "tcp" (so it begins), "rdma" only, or "auto": rdma first, tcp when those fail
+ *
+ * Return: 0 or -EINVAL.
+ * Context: any thread; connections that are made later follow it.
+ */
+int weft_net_set(const char *name);
+
 /**
  * weft_map_target_addrs() - where a target is
  * @m: the map
  * @target: target id
- * @addrs: filled with the TCP rails of its node
+ * @addrs: filled with the rails of its node that weft_net_set() allows, the preferred ones first
  *
  * Return: how many, at most WEFT_RPC_ADDRS_MAX; 0 for an unknown target.
  */

@@ -155,7 +155,7 @@ static void fill_rail(const struct weft_rpc_addr *from, Weft__Rail *r, uint8_t a
 		memcpy(addr, mapped, sizeof(mapped));
 		inet_pton(AF_INET, from->host, addr + 12);
 	}
-	r->kind = WEFT_RAIL_TCP;
+	r->kind = from->kind ? from->kind : WEFT_RAIL_TCP;
 	r->port = from->port;
 	r->addr.data = addr;
 	r->addr.len = 16;

@@ -8,6 +8,8 @@
  *	name = mds1
  *	listen = 127.0.0.1:7421		; numeric, several separated by commas
  *	domain = row1/rack2		; optional
+ *	listen_rdma = 10.1.0.1:7531	; optional: the same over RDMA
+ *	net = tcp			; optional: rails to other servers: tcp, rdma, auto
  *	lease_ms = 15000		; optional: lease of client sessions, 1000 to 600000
  *	[mgmt]
  *	addresses = 127.0.0.1:7420
@@ -40,6 +42,8 @@ enum { EXIT_COMMIT = 4 };
 static const struct weft_config_key keys[] = {
 	{ "node", "name", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
 	{ "node", "listen", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
+	{ "node", "listen_rdma", WEFT_CONFIG_STR, 0 },
+	{ "node", "net", WEFT_CONFIG_STR, 0 },
 	{ "node", "domain", WEFT_CONFIG_STR, 0 },
 	{ "node", "lease_ms", WEFT_CONFIG_U64, 0 },
 	{ "mgmt", "addresses", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },

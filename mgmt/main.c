@@ -228,7 +228,7 @@ static int start_server(struct daemon *d)
 static int run(struct daemon *d, const char *config)
 {
 	struct weft_rpc_addr rails[WEFT_RPC_ADDRS_MAX];
-	unsigned int nrails;
+	unsigned int nrails = 0;
 	int ret = configure(d, config);
 
 	if (!ret)
@@ -241,7 +241,8 @@ static int run(struct daemon *d, const char *config)
 		ret = start_log(d);
 	if (ret)
 		return ret;
-	ret = weft_daemon_listen(d->rpc, weft_config_str(d->config, "node", NULL, "listen", ""),
+	ret = weft_daemon_listen(d->rpc, WEFT_RAIL_TCP,
+				 weft_config_str(d->config, "node", NULL, "listen", ""),
 				 WEFT_DEFAULT_PORT, rails, &nrails);
 	if (ret)
 		stop(d, ret);

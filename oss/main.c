@@ -8,6 +8,8 @@
  *	name = oss1
  *	listen = 127.0.0.1:7431		; numeric, several separated by commas
  *	domain = row1/rack2		; optional
+ *	listen_rdma = 10.1.0.1:7531	; optional: the same over RDMA
+ *	net = tcp			; optional: rails to other servers: tcp, rdma, auto
  *	[mgmt]
  *	addresses = 127.0.0.1:7420
  *	[target ost1]			; one section for each target
@@ -34,6 +36,8 @@
 static const struct weft_config_key keys[] = {
 	{ "node", "name", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
 	{ "node", "listen", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
+	{ "node", "listen_rdma", WEFT_CONFIG_STR, 0 },
+	{ "node", "net", WEFT_CONFIG_STR, 0 },
 	{ "node", "domain", WEFT_CONFIG_STR, 0 },
 	{ "mgmt", "addresses", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
 	{ "target", "path", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED | WEFT_CONFIG_NAMED },

@@ -81,6 +81,16 @@ void weft_rpc_client_set_fsid(struct weft_rpc_client *c, const uint8_t fsid[16])
 	memcpy(c->cfg.fsid, fsid, sizeof(c->cfg.fsid));
 }
 
+/* How many of the addresses are of the kind that is named first: the others are for need. */
+static unsigned int preferred(const struct weft_rpc_addr *addrs, unsigned int naddrs)
+{
+	unsigned int n = 1;
+
+	while (n < naddrs && addrs[n].kind == addrs[0].kind)
+		n++;
+	return n;
+}
+
 int weft_rpc_peer_create(struct weft_rpc_client *c, uint32_t target, unsigned int nconns,
 			 const struct weft_rpc_addr *addrs, unsigned int naddrs, void *arg,
 			 struct weft_rpc_peer **out)
@@ -100,7 +110,7 @@ int weft_rpc_peer_create(struct weft_rpc_client *c, uint32_t target, unsigned in
 	p->naddrs = naddrs;
 	memcpy(p->addrs, addrs, naddrs * sizeof(*addrs));
 	for (i = 0; i < nconns; i++)
-		rpc_link_init(p, &p->links[i], i % naddrs);
+		rpc_link_init(p, &p->links[i], i % preferred(addrs, naddrs));
 	*out = p;
 	return 0;
 }
@@ -115,14 +125,14 @@ int weft_rpc_peer_set_addrs(struct weft_rpc_peer *p, const struct weft_rpc_addr 
 		return -EINVAL;
 	same = naddrs == p->naddrs;
 	for (i = 0; same && i < naddrs; i++)
-		same = addrs[i].port == p->addrs[i].port &&
+		same = addrs[i].port == p->addrs[i].port && addrs[i].kind == p->addrs[i].kind &&
 		       !strcmp(addrs[i].host, p->addrs[i].host);
 	if (same)
 		return 0;
 	memcpy(p->addrs, addrs, naddrs * sizeof(*addrs));
 	p->naddrs = naddrs;
 	for (i = 0; i < p->nlinks; i++) {
-		p->links[i].addr = i % naddrs;
+		p->links[i].addr = i % preferred(addrs, naddrs);
 		if (p->links[i].xprt)
 			rpc_link_break(&p->links[i], "the target has moved", 0);
 		if (p->queue.first)
@@ -295,6 +305,10 @@ static struct weft_msg *call_msg(struct weft_rpc_client *cl, struct weft_rpc_cal
 		memcpy(m->text, body, body_len);
 	if (tail_len)
 		memcpy(m->text + body_len, tail, tail_len);
+	if (c->bulk_in.len && weft_sg_slice(&m->in, &c->bulk_in, 0, c->bulk_in.len)) {
+		weft_msg_free(m);
+		return NULL;
+	}
 	weft_sg_move(&m->bulk, &c->bulk_out);
 	if (c->flags & WEFT_CALL_CRC) {
 		flags |= WEFT_MF_BULK_CRC;
@@ -323,7 +337,7 @@ int weft_rpc_call_start(struct weft_rpc_peer *p, struct weft_rpc_call *c, const 
 	if (sizeof(struct weft_hdr) + body_len + tail_len > WEFT_MSG_MAX ||
 	    c->bulk_out.len > WEFT_BULK_MAX || c->bulk_in.len > WEFT_BULK_MAX)
 		return -EMSGSIZE;
-	if (!c->bulk_max)
+	if (!c->bulk_max || (c->bulk_in.len && c->bulk_max > c->bulk_in.len))
 		c->bulk_max = c->bulk_in.len;
 	c->id = ++cl->next_id;
 	c->out = call_msg(cl, c, body, body_len, tail, tail_len);

@@ -32,10 +32,16 @@ struct weft_msg;
 #define WEFT_RPC_ADDRS_MAX 8
 #define WEFT_RPC_HOST_MAX 64
 
-/* An address of a node. */
+/**
+ * struct weft_rpc_addr - an address of a node
+ * @host: numeric address or (TCP) name
+ * @port: port
+ * @kind: enum weft_rail_kind; 0: TCP
+ */
 struct weft_rpc_addr {
 	char host[WEFT_RPC_HOST_MAX];
 	uint16_t port;
+	uint8_t kind;
 };
 
 /**
@@ -213,6 +219,7 @@ uint32_t weft_rpc_peer_target(const struct weft_rpc_peer *p);
  * @replays: requests sent again after a reconnect
  * @connects: connections made
  * @breaks: connections lost
+ * @fallbacks: connections made to an address of another kind than the first one
  * @up: connections there now
  * @outstanding: calls not answered yet
  */
@@ -221,6 +228,7 @@ struct weft_rpc_peer_stats {
 	uint64_t replays;
 	uint64_t connects;
 	uint64_t breaks;
+	uint64_t fallbacks;
 	uint32_t up;
 	uint32_t outstanding;
 };

@@ -36,14 +36,14 @@ bool rpc_fsid_unset(const uint8_t fsid[16]);
 
 /**
  * struct rpc_handover - a connection on its way to a service's loop
- * @fd: the connection
+ * @xprt: the connection
  * @role: what the peer said it is
  * @peer: its address
  */
 struct rpc_handover {
 	struct weft_post post;
 	struct weft_rpc_service *svc;
-	int fd;
+	struct weft_xprt_handle xprt;
 	enum weft_role role;
 	char peer[80];
 };

@@ -71,6 +71,9 @@ void rpc_link_break(struct weft_rpc_link *l, const char *why, int err)
 	}
 	link_close(l);
 	rpc_peer_requeue(l);
+	/* An address of the kind for need is left when there is a reason to connect anew. */
+	if (p->addrs[l->addr].kind != p->addrs[0].kind)
+		l->addr = 0;
 	if (p->queue.first)
 		link_backoff(l);
 	/* Until a reply comes pauses grow: a server may close at the sight of a request. */
@@ -139,7 +142,14 @@ static void link_connected(void *arg, int err)
 
 static void link_up(struct weft_rpc_link *l)
 {
+	const struct weft_rpc_addr *a = &l->peer->addrs[l->addr];
+
 	weft_timer_stop(link_env(l), &l->timer);
+	if (a->kind != l->peer->addrs[0].kind) {
+		l->peer->stats.fallbacks++;
+		weft_warn_peer("fell back to another kind of rail", "target=%u addr=%s:%u kind=%s",
+			       l->peer->target, a->host, a->port, weft_xprt_kind(a->kind)->name);
+	}
 	l->state = LINK_UP;
 	l->peer->stats.up++;
 	l->peer->stats.connects++;
@@ -325,7 +335,8 @@ static void link_connect(struct weft_rpc_link *l)
 
 	l->state = LINK_CONNECTING;
 	weft_timer_start(link_env(l), &l->timer, RPC_HANDSHAKE_MS * WEFT_NS_PER_MS);
-	ret = weft_xprt_tcp.connect(link_env(l), a->host, a->port, &link_cb, l, &l->xprt);
+	ret = weft_xprt_kind(a->kind)->connect(link_env(l), a->host, a->port,
+					       p->client->cfg.pool, &link_cb, l, &l->xprt);
 	if (ret)
 		link_failed(l, strerror(-ret), ret, 0);
 }

@@ -31,5 +31,13 @@ void weft_msg_free(struct weft_msg *m)
 	if (!m)
 		return;
 	weft_sg_fini(&m->bulk);
+	weft_sg_fini(&m->in);
+	free(m->xreq);
 	free(m);
+}
+
+void weft_msg_answers(struct weft_msg *m, struct weft_msg *req)
+{
+	m->xreq = req->xreq;
+	req->xreq = NULL;
 }

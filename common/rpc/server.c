@@ -4,8 +4,8 @@
  * connection to the service that INIT named.
  *
  * Happy path: INIT, its reply, with a secret AUTH and its reply; when the last reply is sent the
- * descriptor leaves this loop. A client sends nothing more before that reply, so that nothing
- * is half read when the descriptor leaves.
+ * connection leaves this loop. A client sends nothing more before that reply, and nothing is read
+ * while it is on its way, so that nothing is half read when the connection leaves.
  *
  * Failures: each has a status of its own in the reply, then the connection is closed; a peer
  * that does not finish in 5 s is disconnected.
@@ -15,14 +15,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/rpc/impl.h"
 #include "common/status.h"
 
 #define SERVICES_MAX 64
-#define LISTENERS_MAX 8
+#define LISTENERS_MAX 16
 
 struct handshake;
 
@@ -31,7 +30,7 @@ struct weft_rpc_server {
 	void *secret;
 	struct weft_rpc_service *services[SERVICES_MAX];
 	unsigned int nservices;
-	struct weft_listener *listeners[LISTENERS_MAX];
+	struct weft_xprt_listener *listeners[LISTENERS_MAX];
 	unsigned int nlisteners;
 	struct handshake *handshakes;
 };
@@ -86,6 +85,7 @@ static void handshake_hand_over(struct handshake *hs)
 {
 	struct weft_rpc_service *svc = find_service(hs->srv, hs->target);
 	struct rpc_handover *h = calloc(1, sizeof(*h));
+	int ret;
 
 	if (!h || !svc) {
 		free(h);
@@ -95,12 +95,12 @@ static void handshake_hand_over(struct handshake *hs)
 	handshake_unlink(hs);
 	h->role = hs->role;
 	memcpy(h->peer, hs->peer, sizeof(h->peer));
-	h->fd = weft_xprt_detach(hs->xprt);
-	if (h->fd >= 0) {
+	ret = weft_xprt_detach(hs->xprt, &h->xprt);
+	if (!ret) {
 		rpc_service_hand_over(svc, h);
 	} else {
 		weft_warn_peer("connection lost in its handshake", "peer=%s err=%d", hs->peer,
-			       -h->fd);
+			       -ret);
 		free(h);
 	}
 	free(hs);
@@ -138,6 +138,9 @@ static void handshake_reply(struct handshake *hs, const struct weft_msg *req, ui
 	m->hdr.request_id = req->hdr.request_id;
 	m->hdr.status = cpu_to_le32(status);
 	hs->leave = status ? -1 : leave;
+	/* What the client sends after this reply is for the service, even if it is here first. */
+	if (hs->leave)
+		weft_xprt_stop_reading(hs->xprt, true);
 	weft_xprt_send(hs->xprt, m);
 }
 
@@ -260,17 +263,17 @@ static const struct weft_xprt_cb handshake_cb = {
 	.broken = handshake_broken,
 };
 
-static void accepted(void *arg, int fd)
+static void accepted(void *arg, const struct weft_xprt_handle *h)
 {
 	struct weft_rpc_server *srv = arg;
 	struct handshake *hs = calloc(1, sizeof(*hs));
 	int ret = -ENOMEM;
 
 	if (hs)
-		ret = weft_xprt_tcp.attach(srv->cfg.env, fd, &handshake_cb, hs, &hs->xprt);
+		ret = weft_xprt_attach(srv->cfg.env, h, NULL, &handshake_cb, hs, &hs->xprt);
 	if (ret) {
 		weft_warn_peer("connection refused", "err=%d", -ret);
-		close(fd);
+		weft_xprt_discard(h);
 		free(hs);
 		return;
 	}
@@ -306,18 +309,19 @@ int weft_rpc_server_create(const struct weft_rpc_server_cfg *cfg, struct weft_rp
 	return 0;
 }
 
-int weft_rpc_server_listen(struct weft_rpc_server *srv, const char *host, uint16_t port)
+int weft_rpc_server_listen(struct weft_rpc_server *srv, const struct weft_rpc_addr *addr)
 {
-	struct weft_listener *l;
+	const struct weft_xprt_ops *ops = weft_xprt_kind(addr->kind);
+	struct weft_xprt_listener *l;
 	int ret;
 
 	if (srv->nlisteners == LISTENERS_MAX)
 		return -ENOSPC;
-	ret = weft_env_listen(srv->cfg.env, host, port, accepted, srv, &l);
+	ret = ops->listen(srv->cfg.env, addr->host, addr->port, accepted, srv, &l);
 	if (ret)
 		return ret;
 	srv->listeners[srv->nlisteners++] = l;
-	return weft_listen_port(l);
+	return ops->listen_port(l);
 }
 
 void weft_rpc_server_set_fsid(struct weft_rpc_server *srv, const uint8_t fsid[16])
@@ -351,8 +355,11 @@ void weft_rpc_server_destroy(struct weft_rpc_server *srv)
 {
 	if (!srv)
 		return;
-	while (srv->nlisteners)
-		weft_listen_close(srv->listeners[--srv->nlisteners]);
+	while (srv->nlisteners) {
+		struct weft_xprt_listener *l = srv->listeners[--srv->nlisteners];
+
+		l->ops->listen_close(l);
+	}
 	while (srv->handshakes)
 		handshake_close(srv->handshakes);
 	free(srv->secret);

@@ -18,6 +18,7 @@
 
 #include "common/buf.h"
 #include "common/env.h"
+#include "common/rpc/client.h"
 #include "proto/wire.h"
 
 struct weft_rpc_server;
@@ -180,7 +181,8 @@ void weft_rpc_reply(struct weft_rpc_req *req, uint32_t status, const void *body,
 void weft_rpc_reply_err(struct weft_rpc_req *req, int err);
 
 /**
- * weft_rpc_malformed() - a request's content makes no sense: log, refuse, close the connection
+ * weft_rpc_malformed() - a request's content makes no sense: log, refuse, and close the connection
+ *	when the refusal is sent
  * @req: the request; it is freed
  * @what: the field or rule
  */
@@ -282,12 +284,11 @@ int weft_rpc_server_create(const struct weft_rpc_server_cfg *cfg, struct weft_rp
 /**
  * weft_rpc_server_listen() - listen on one more address
  * @srv: the server
- * @host: address
- * @port: port, 0: a free one
+ * @addr: kind, numeric address and port, 0: a free one
  *
  * Return: the port or a negative errno.
  */
-int weft_rpc_server_listen(struct weft_rpc_server *srv, const char *host, uint16_t port);
+int weft_rpc_server_listen(struct weft_rpc_server *srv, const struct weft_rpc_addr *addr);
 
 /**
  * weft_rpc_server_set_fsid() - the file system id is known now

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/crc32c.h"
 #include "common/log.h"
@@ -49,6 +48,7 @@ struct weft_rpc_conn {
 	uint64_t mark; /* so many were queued when @stall was started */
 	struct weft_timer stall;
 	enum weft_role role;
+	bool condemned; /* closed when the reply that says why is sent */
 	void *priv;
 	char peer[80];
 };
@@ -161,7 +161,8 @@ static void update_reading(struct weft_rpc_conn *conn)
 {
 	if (conn->xprt)
 		weft_xprt_stop_reading(conn->xprt, conn->running >= conn->svc->cfg.credits ||
-							   conn->owed >= OWED_MAX);
+							   conn->owed >= OWED_MAX ||
+							   conn->condemned);
 }
 
 static void stall_start(struct weft_rpc_conn *conn)
@@ -198,11 +199,15 @@ static void conn_send(struct weft_rpc_conn *conn, struct weft_msg *m)
 static void msg_sent(void *arg, struct weft_msg *m)
 {
 	struct weft_rpc_conn *conn = arg;
+	bool last = m->owner != NULL;
 
 	conn->owed -= m->bulk.len;
 	conn->sent++;
 	weft_msg_free(m);
-	update_reading(conn);
+	if (last)
+		weft_rpc_conn_close(conn);
+	else
+		update_reading(conn);
 }
 
 static void conn_broken(void *arg, int err)
@@ -339,10 +344,11 @@ static void conn_attach(struct weft_rpc_service *svc, const struct rpc_handover 
 	int ret = -ENOMEM;
 
 	if (conn)
-		ret = weft_xprt_tcp.attach(svc->cfg.env, h->fd, &conn_cb, conn, &conn->xprt);
+		ret = weft_xprt_attach(svc->cfg.env, &h->xprt, svc->cfg.pool, &conn_cb, conn,
+				       &conn->xprt);
 	if (ret) {
 		weft_warn_peer("connection refused", "peer=%s err=%d", h->peer, -ret);
-		close(h->fd);
+		weft_xprt_discard(&h->xprt);
 		free(conn);
 		return;
 	}
@@ -406,6 +412,7 @@ static struct weft_msg *reply_msg(struct weft_rpc_req *req, uint32_t status, con
 	if (tail_len)
 		memcpy(m->text + body_len, tail, tail_len);
 	weft_sg_move(&m->bulk, &req->rep_bulk);
+	weft_msg_answers(m, req->in);
 	if ((req->flags & WEFT_MF_BULK_CRC) && m->bulk.len) {
 		flags |= WEFT_MF_BULK_CRC;
 		m->hdr.bulk_crc = cpu_to_le32(weft_crc32c_sg(&m->bulk));
@@ -454,6 +461,8 @@ void weft_rpc_reply(struct weft_rpc_req *req, uint32_t status, const void *body,
 	conn->owed -= req->bulk_max;
 	if (conn->xprt) {
 		m = reply_msg(req, status, body, body_len, tail, tail_len);
+		if (m && conn->condemned)
+			m->owner = conn;
 		if (m)
 			conn_send(conn, m);
 		else
@@ -470,12 +479,11 @@ void weft_rpc_reply_err(struct weft_rpc_req *req, int err)
 
 void weft_rpc_malformed(struct weft_rpc_req *req, const char *what)
 {
-	struct weft_rpc_conn *conn = weft_rpc_conn_get(req->conn);
+	struct weft_rpc_conn *conn = req->conn;
 
 	refuse(conn, &req->in->hdr, what);
+	conn->condemned = true;
 	weft_rpc_reply(req, WEFT_S_MALFORMED, NULL, 0, NULL, 0);
-	weft_rpc_conn_close(conn);
-	weft_rpc_conn_put(conn);
 }
 
 int weft_rpc_push(struct weft_rpc_conn *conn, uint16_t opcode, const void *body, size_t body_len,

@@ -452,12 +452,58 @@ static struct tcp_xprt *tcp_alloc(struct weft_env *env, const struct weft_xprt_c
 	return t;
 }
 
+struct tcp_listener {
+	struct weft_xprt_listener l;
+	struct weft_listener *sock;
+	weft_xprt_accepted accepted;
+	void *arg;
+};
+
+static void tcp_accepted(void *arg, int fd)
+{
+	struct weft_xprt_handle h = { .ops = &weft_xprt_tcp, .fd = fd };
+	struct tcp_listener *l = arg;
+
+	l->accepted(l->arg, &h);
+}
+
+static int tcp_listen(struct weft_env *env, const char *host, uint16_t port,
+		      weft_xprt_accepted accepted, void *arg, struct weft_xprt_listener **out)
+{
+	struct tcp_listener *l = malloc(sizeof(*l));
+	int ret;
+
+	if (!l)
+		return -ENOMEM;
+	*l = (struct tcp_listener){ .l.ops = &weft_xprt_tcp, .accepted = accepted, .arg = arg };
+	ret = weft_env_listen(env, host, port, tcp_accepted, l, &l->sock);
+	if (ret) {
+		free(l);
+		return ret;
+	}
+	*out = &l->l;
+	return 0;
+}
+
+static uint16_t tcp_listen_port(struct weft_xprt_listener *l)
+{
+	return weft_listen_port(((struct tcp_listener *)l)->sock);
+}
+
+static void tcp_listen_close(struct weft_xprt_listener *l)
+{
+	weft_listen_close(((struct tcp_listener *)l)->sock);
+	free(l);
+}
+
 static int tcp_connect(struct weft_env *env, const char *host, uint16_t port,
-		       const struct weft_xprt_cb *cb, void *arg, struct weft_xprt **out)
+		       struct weft_pool *pool, const struct weft_xprt_cb *cb, void *arg,
+		       struct weft_xprt **out)
 {
 	struct tcp_xprt *t = tcp_alloc(env, cb, arg);
 	int ret;
 
+	(void)pool; /* place() names memory for everything */
 	if (!t)
 		return -ENOMEM;
 	ret = weft_stream_connect(env, host, port, &stream_cb, t, &t->stream);
@@ -469,15 +515,17 @@ static int tcp_connect(struct weft_env *env, const char *host, uint16_t port,
 	return 0;
 }
 
-static int tcp_attach(struct weft_env *env, int fd, const struct weft_xprt_cb *cb, void *arg,
+static int tcp_attach(struct weft_env *env, const struct weft_xprt_handle *h,
+		      struct weft_pool *pool, const struct weft_xprt_cb *cb, void *arg,
 		      struct weft_xprt **out)
 {
 	struct tcp_xprt *t = tcp_alloc(env, cb, arg);
 	int ret;
 
+	(void)pool;
 	if (!t)
 		return -ENOMEM;
-	ret = weft_stream_attach(env, fd, &stream_cb, t, &t->stream);
+	ret = weft_stream_attach(env, h->fd, &stream_cb, t, &t->stream);
 	if (ret) {
 		free(t);
 		return ret;
@@ -507,7 +555,7 @@ static void tcp_end(struct tcp_xprt *t)
 	leave(t);
 }
 
-static int tcp_detach(struct weft_xprt *x)
+static int tcp_detach(struct weft_xprt *x, struct weft_xprt_handle *h)
 {
 	struct tcp_xprt *t = (struct tcp_xprt *)x;
 	bool idle = !t->tx && t->state == RX_HDR && !t->rx_off && t->rpos == t->rlen;
@@ -518,7 +566,13 @@ static int tcp_detach(struct weft_xprt *x)
 		fd = t->err ? t->err : -EPROTO;
 	}
 	tcp_end(t);
-	return fd;
+	*h = (struct weft_xprt_handle){ .ops = &weft_xprt_tcp, .fd = fd };
+	return fd < 0 ? fd : 0;
+}
+
+static void tcp_discard(const struct weft_xprt_handle *h)
+{
+	close(h->fd);
 }
 
 static void tcp_stop_reading(struct weft_xprt *x, bool stop)
@@ -549,9 +603,13 @@ static void tcp_peer(struct weft_xprt *x, char *buf, size_t len)
 
 const struct weft_xprt_ops weft_xprt_tcp = {
 	.name = "tcp",
+	.listen = tcp_listen,
+	.listen_port = tcp_listen_port,
+	.listen_close = tcp_listen_close,
 	.connect = tcp_connect,
 	.attach = tcp_attach,
 	.detach = tcp_detach,
+	.discard = tcp_discard,
 	.send = tcp_send,
 	.stop_reading = tcp_stop_reading,
 	.close = tcp_close,

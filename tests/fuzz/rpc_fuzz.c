@@ -274,7 +274,7 @@ static void fuzz_server(const char *secret)
 	struct weft_rpc_server *srv;
 
 	if (weft_rpc_server_create(&cfg, &srv) || weft_rpc_server_add(srv, svc) ||
-	    weft_rpc_server_listen(srv, "", 1) < 0)
+	    weft_rpc_server_listen(srv, &(struct weft_rpc_addr){ .port = 1 }) < 0)
 		abort();
 	fe.accepted(fe.accept_arg, 1000000);
 	while (turn(true))

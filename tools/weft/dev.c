@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/mapview.h"
 #include "tools/weft/dev.h"
 #include "tools/weft/weft.h"
 
@@ -23,6 +24,8 @@ enum {
 	OPT_OSS,
 	OPT_OST_SIZE,
 	OPT_LISTEN,
+	OPT_RDMA,
+	OPT_NET,
 	OPT_PORT_BASE,
 	OPT_LEASE,
 	OPT_SECRET,
@@ -78,6 +81,14 @@ static int take_option(struct dev_args *a, int opt)
 	case OPT_LISTEN:
 		a->spec.listen = optarg;
 		return 0;
+	case OPT_RDMA:
+		a->spec.rdma = optarg;
+		return 0;
+	case OPT_NET:
+		a->spec.net = optarg;
+		return weft_net_set(optarg) ?
+			weft_say(WEFT_EXIT_USAGE, "--net is tcp, rdma or auto") :
+			0;
 	case OPT_PORT_BASE:
 		return take_number("--port-base", 1024, 65535 - DEV_MEMBERS_MAX,
 				   &a->spec.port_base);
@@ -307,6 +318,8 @@ int weft_cmd_dev_up(struct weft_cmd *cmd, int argc, char **argv)
 		{ "oss", required_argument, NULL, OPT_OSS },
 		{ "ost-size", required_argument, NULL, OPT_OST_SIZE },
 		{ "listen", required_argument, NULL, OPT_LISTEN },
+		{ "rdma", required_argument, NULL, OPT_RDMA },
+		{ "net", required_argument, NULL, OPT_NET },
 		{ "port-base", required_argument, NULL, OPT_PORT_BASE },
 		{ "lease-ms", required_argument, NULL, OPT_LEASE },
 		{ "secret", no_argument, NULL, OPT_SECRET },

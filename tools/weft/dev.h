@@ -26,11 +26,13 @@ enum dev_kind { DEV_MGMT, DEV_MDS, DEV_OSS };
  * @kind: which program
  * @name: its name
  * @address: where it listens
+ * @rdma: where it listens over RDMA; empty: nowhere, or not known
  */
 struct dev_member {
 	enum dev_kind kind;
 	char name[DEV_NAME_MAX];
 	char address[80];
+	char rdma[80];
 };
 
 /**
@@ -50,6 +52,8 @@ struct dev_cluster {
  * @mds: metadata servers
  * @oss: object storage servers
  * @listen: address of all
+ * @rdma: address of a network device with RDMA where servers listen too; or NULL
+ * @net: rails that servers take to each other, NULL: tcp
  * @port_base: first port, 0: free ones
  * @ost_size: bytes of data on each object target
  * @lease_ms: lease of servers and of clients, 0: default
@@ -59,6 +63,8 @@ struct dev_cluster {
 struct dev_spec {
 	uint32_t mds, oss;
 	const char *listen;
+	const char *rdma;
+	const char *net;
 	uint32_t port_base;
 	uint64_t ost_size;
 	uint32_t lease_ms;

@@ -178,22 +178,33 @@ static int take_port(const char *ip, uint32_t *port)
 	return fd;
 }
 
+/* Finds a port of @ip (*port 0: any) and keeps it taken by a socket in @fds. */
+static int choose_port(const char *ip, uint32_t *port, char address[80], int *fds, unsigned int *n)
+{
+	int fd = take_port(ip, port);
+
+	if (fd < 0)
+		return weft_say(WEFT_EXIT_FAILED, "cannot listen on %s port %u: %s", ip, *port,
+				strerror(-fd));
+	fds[(*n)++] = fd;
+	snprintf(address, 80, "%s:%u", ip, *port);
+	return 0;
+}
+
 static int choose_ports(struct dev_cluster *c, const struct dev_spec *spec)
 {
-	int fds[DEV_MEMBERS_MAX], status = 0;
+	int fds[2 * DEV_MEMBERS_MAX], status = 0;
 	unsigned int i, n = 0;
 	uint32_t port;
 
 	for (i = 0; i < c->nmembers && !status; i++) {
 		port = spec->port_base ? spec->port_base + i : 0;
-		fds[n] = take_port(spec->listen, &port);
-		if (fds[n] < 0)
-			status = weft_say(WEFT_EXIT_FAILED, "cannot listen on %s port %u: %s",
-					  spec->listen, port, strerror(-fds[n]));
-		else
-			n++;
-		snprintf(c->members[i].address, sizeof(c->members[i].address), "%s:%u",
-			 spec->listen, port);
+		status = choose_port(spec->listen, &port, c->members[i].address, fds, &n);
+		c->members[i].rdma[0] = 0;
+		/* iWARP shares its ports with TCP: one that TCP has free suits every device. */
+		port = 0;
+		if (!status && spec->rdma && c->members[i].kind != DEV_MGMT)
+			status = choose_port(spec->rdma, &port, c->members[i].rdma, fds, &n);
 	}
 	while (n)
 		close(fds[--n]);
@@ -233,17 +244,21 @@ static int write_member(const struct dev_cluster *c, const struct dev_member *m,
 			const struct dev_spec *spec)
 {
 	char path[DEV_PATH_MAX], target[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "";
-	char lease[64] = "";
+	char lease[64] = "", rdma[128] = "", net[32] = "";
 
 	if (spec->secret)
 		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);
 	if (spec->lease_ms)
 		snprintf(lease, sizeof(lease), "lease_ms = %u\n", spec->lease_ms);
+	if (m->rdma[0])
+		snprintf(rdma, sizeof(rdma), "listen_rdma = %s\n", m->rdma);
+	if (spec->net && m->kind != DEV_MGMT)
+		snprintf(net, sizeof(net), "net = %s\n", spec->net);
 	/* Management grants leases to servers, metadata servers to clients. */
 	return write_file(dev_path(c, m->name, ".conf", path), 0644,
-			  "[node]\nname = %s\nlisten = %s\n%s[mgmt]\naddresses = %s\n%s"
+			  "[node]\nname = %s\nlisten = %s\n%s%s%s[mgmt]\naddresses = %s\n%s"
 			  "[target %s]\npath = %s\n[log]\nlevel = %s\n%s",
-			  m->name, m->address, m->kind == DEV_MDS ? lease : "",
+			  m->name, m->address, rdma, net, m->kind == DEV_MDS ? lease : "",
 			  c->members[0].address, m->kind == DEV_MGMT ? lease : "", m->name,
 			  dev_path(c, m->name, "", target), spec->log_level, auth);
 }

@@ -130,15 +130,16 @@ static json_t *rails_json(const Weft__Node *n)
 
 	for (i = 0; i < n->n_rails; i++) {
 		const Weft__Rail *r = n->rails[i];
+		const char *kind = r->kind == WEFT_RAIL_RDMA ? "rdma" : "tcp";
 
 		if (r->addr.len != 16)
 			continue;
 		if (!memcmp(r->addr.data, mapped, sizeof(mapped)))
-			snprintf(text, sizeof(text), "%s:%u",
+			snprintf(text, sizeof(text), "%s://%s:%u", kind,
 				 inet_ntop(AF_INET, r->addr.data + 12, host, sizeof(host)),
 				 r->port);
 		else
-			snprintf(text, sizeof(text), "[%s]:%u",
+			snprintf(text, sizeof(text), "%s://[%s]:%u", kind,
 				 inet_ntop(AF_INET6, r->addr.data, host, sizeof(host)), r->port);
 		json_array_append_new(a, json_string(text));
 	}

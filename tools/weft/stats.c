@@ -63,7 +63,7 @@ static unsigned int node_addrs(const Weft__Node *node, struct weft_rpc_addr *add
 		const Weft__Rail *r = node->rails[i];
 		bool v4 = r->addr.len == 16 && !memcmp(r->addr.data, mapped, sizeof(mapped));
 
-		if (r->addr.len != 16 || !r->port || r->port > 65535)
+		if (r->kind != WEFT_RAIL_TCP || r->addr.len != 16 || !r->port || r->port > 65535)
 			continue;
 		inet_ntop(v4 ? AF_INET : AF_INET6, r->addr.data + (v4 ? 12 : 0), addrs[n].host,
 			  sizeof(addrs[n].host));

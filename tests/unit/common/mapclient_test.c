@@ -169,7 +169,7 @@ static void world_start(struct world *w)
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_service_create(&sc, &w->svc), 0);
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_server_create(&cfg, &w->srv), 0);
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_server_add(w->srv, w->svc), 0);
-	port = weft_rpc_server_listen(w->srv, "127.0.0.1", 0);
+	port = weft_rpc_server_listen(w->srv, &(struct weft_rpc_addr){ .host = "127.0.0.1" });
 	CU_ASSERT_FATAL(port > 0);
 	make_map(w, 5, port);
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_client_create(&cc, &w->rpc), 0);

@@ -280,7 +280,7 @@ static void setup(void)
 	memcpy(rc.fsid, fsid, 16);
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_server_create(&rc, &f.rpc), 0);
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_server_add(f.rpc, f.server->svc), 0);
-	port = weft_rpc_server_listen(f.rpc, "127.0.0.1", 0);
+	port = weft_rpc_server_listen(f.rpc, &(struct weft_rpc_addr){ .host = "127.0.0.1" });
 	CU_ASSERT_FATAL(port > 0);
 	snprintf(f.address, sizeof(f.address), "127.0.0.1:%d", port);
 	mgmt_server_log_cb.leading(f.server, true);

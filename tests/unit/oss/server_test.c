@@ -104,7 +104,7 @@ static int setup(void)
 	if (!map || oss_server_create(&scfg, TARGET, &os) || weft_rpc_server_create(&rcfg, &srv) ||
 	    weft_rpc_server_add(srv, oss_server_service(os)))
 		return -1;
-	port = weft_rpc_server_listen(srv, "127.0.0.1", 0);
+	port = weft_rpc_server_listen(srv, &(struct weft_rpc_addr){ .host = "127.0.0.1" });
 	if (port < 0)
 		return -1;
 	addr.port = port;

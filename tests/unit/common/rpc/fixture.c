@@ -74,13 +74,15 @@ void fx_server_start(struct fixture *f)
 	struct weft_rpc_server_cfg cfg = { .env = f->env, .node = 3, .secret = f->server_secret,
 					   .secret_len = f->server_secret
 							 ? strlen(f->server_secret) : 0 };
+	struct weft_rpc_addr listen = { .host = "127.0.0.1" };
 	int port;
 
 	memcpy(cfg.fsid, f->server_fsid, sizeof(cfg.fsid));
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_service_create(&sc, &f->svc), 0);
 	weft_rpc_service_set_epoch(f->svc, 42);
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_server_create(&cfg, &f->srv), 0);
-	port = weft_rpc_server_listen(f->srv, "127.0.0.1", f->port);
+	listen.port = f->port;
+	port = weft_rpc_server_listen(f->srv, &listen);
 	CU_ASSERT_FATAL(port > 0);
 	f->port = port;
 	CU_ASSERT_EQUAL(weft_rpc_server_add(f->srv, f->svc), 0);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the RDMA transport of this process has done and holds.
+ *
+ * Counted by atomic additions on any thread. After the last connection is closed qps, mrs but
+ * those of slabs, and held are 0.
+ */
+#ifndef WEFT_COMMON_RPC_RDMA_STATS_H
+#define WEFT_COMMON_RPC_RDMA_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name): counters; of the first ones the present number, of the others the sum */
+#define WEFT_RDMA_STATS(X) \
+	X(qps)		/* queue pairs now */ \
+	X(mrs)		/* registered pieces of memory now, slabs included */ \
+	X(mr_bytes)	/* bytes of them */ \
+	X(slabs)	/* slabs registered now */ \
+	X(accepted)	/* connections accepted */ \
+	X(connected)	/* connections made */ \
+	X(refused)	/* connections refused */ \
+	X(frames_in) \
+	X(frames_out) \
+	X(control_in)	/* of these without a message */ \
+	X(control_out) \
+	X(reads)	/* RDMA READs posted */ \
+	X(read_bytes) \
+	X(writes)	/* RDMA WRITEs posted */ \
+	X(write_bytes) \
+	X(inline_in)	/* bulk bytes that came inline: copied once */ \
+	X(inline_out)	/* bulk bytes that went inline: copied once */ \
+	X(copied)	/* bulk bytes copied although they went by segments */ \
+	X(invs)		/* replies that invalidated the first key */ \
+	X(wait_buf)	/* requests that waited for pool memory */ \
+	X(wait_read)	/* times that READ slots or the send queue were used up */ \
+	X(wait_credit)	/* times that a message waited for the peer's credits */ \
+	X(wait_slot)	/* times that it waited for a send slot or the send queue */ \
+	X(bad_peers)	/* connections ended because the peer broke a rule */ \
+	X(broken)	/* connections that broke */
+
+struct weft_rdma_stats {
+#define WEFT_RDMA_STAT_FIELD(name) uint64_t name;
+	WEFT_RDMA_STATS(WEFT_RDMA_STAT_FIELD)
+#undef WEFT_RDMA_STAT_FIELD
+};
+
+extern struct weft_rdma_stats weft_rdma_stats;
+
+#define WEFT_RDMA_COUNT(name, n) \
+	__atomic_add_fetch(&weft_rdma_stats.name, (uint64_t)(n), __ATOMIC_RELAXED)
+
+/**
+ * weft_rdma_stats_print() - the counters as text, a line "rdma.NAME VALUE" each
+ * @buf: filled in, cut when it is too small
+ * @len: its size
+ *
+ * Return: length of the text; 0 when RDMA was never used.
+ */
+size_t weft_rdma_stats_print(char *buf, size_t len);
+
+#endif
