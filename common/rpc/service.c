@@ -491,7 +491,7 @@ int weft_rpc_push(struct weft_rpc_conn *conn, uint16_t opcode, const void *body,
 {
 	struct weft_msg *m;
 
-	if (!conn->xprt)
+	if (!conn->xprt || conn->condemned)
 		return -ENOTCONN;
 	m = weft_msg_alloc(body_len + tail_len);
 	if (!m)

@@ -299,7 +299,7 @@ static int prepare(void)
 
 static int connect_all(void)
 {
-	struct weft_rpc_addr rail = { "127.0.0.1", 7777 };
+	struct weft_rpc_addr rail = { .host = "127.0.0.1", .port = 7777 };
 	struct weft_node_target target = { .kind = WEFT_OST, .uuid = { 1 }, .capacity = 1000 };
 	struct weft_rpc_client_cfg rc = { .role = WEFT_ROLE_SERVER, .push = pushed };
 	struct weft_mapclient_cfg mc = { .servers = t.addresses, .subscribe = true,

@@ -245,7 +245,7 @@ static void client_stop(void)
 
 static void node_start(const uint8_t *id, uint64_t boot)
 {
-	struct weft_rpc_addr rail = { "127.0.0.1", 7777 };
+	struct weft_rpc_addr rail = { .host = "127.0.0.1", .port = 7777 };
 	struct weft_node_target target = { .kind = WEFT_OST, .uuid = { 1 }, .capacity = 1000 };
 	struct weft_mgmt_node_cfg cfg = {
 		.env = f.env, .mc = f.mc, .name = "oss1", .rails = &rail, .nrails = 1,

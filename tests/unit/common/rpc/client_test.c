@@ -188,7 +188,7 @@ static void delays(void)
 
 static void moved(void)
 {
-	struct weft_rpc_addr addr = { .host = "127.0.0.1" };
+	struct weft_rpc_addr addr = { .host = "127.0.0.1", .kind = fx_kind };
 	struct weft_rpc_call c = { 0 };
 	struct fixture f = { 0 };
 
@@ -222,14 +222,10 @@ static void peer_goes(void)
 	fx_stop(&f);
 }
 
-int main(void)
+static void add_suite(const char *name, int (*init)(void))
 {
-	CU_pSuite s;
+	CU_pSuite s = CU_add_suite(name, init, NULL);
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 2;
-	weft_log_set_level(WEFT_LOG_ERR);
-	s = CU_add_suite("common/rpc/client", NULL, NULL);
 	CU_add_test(s, "server restarts", restart);
 	CU_add_test(s, "deadline", deadline);
 	CU_add_test(s, "cancel", cancel);
@@ -239,6 +235,15 @@ int main(void)
 	CU_add_test(s, "delays and losses", delays);
 	CU_add_test(s, "the target moves", moved);
 	CU_add_test(s, "the peer is destroyed", peer_goes);
+}
+
+int main(void)
+{
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 2;
+	weft_log_set_level(WEFT_LOG_ERR);
+	add_suite("common/rpc/client over tcp", fx_on_tcp);
+	add_suite("common/rpc/client over rdma", fx_on_rdma);
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() ? 1 : 0;

@@ -5,6 +5,22 @@
 #include <string.h>
 
 #include "proto/data.h"
+#include "proto/map.h"
+#include "tests/unit/common/rpc/verbs_fake.h"
+
+unsigned int fx_kind = WEFT_RAIL_TCP;
+
+int fx_on_tcp(void)
+{
+	fx_kind = WEFT_RAIL_TCP;
+	return 0;
+}
+
+int fx_on_rdma(void)
+{
+	fx_kind = WEFT_RAIL_RDMA;
+	return 0;
+}
 
 static void handle_write(void *arg, struct weft_rpc_req *req)
 {
@@ -74,7 +90,7 @@ void fx_server_start(struct fixture *f)
 	struct weft_rpc_server_cfg cfg = { .env = f->env, .node = 3, .secret = f->server_secret,
 					   .secret_len = f->server_secret
 							 ? strlen(f->server_secret) : 0 };
-	struct weft_rpc_addr listen = { .host = "127.0.0.1" };
+	struct weft_rpc_addr listen = { .host = "127.0.0.1", .kind = fx_kind };
 	int port;
 
 	memcpy(cfg.fsid, f->server_fsid, sizeof(cfg.fsid));
@@ -148,7 +164,7 @@ void fx_start(struct fixture *f)
 					  .push = got_push, .arg = f, .secret = f->client_secret,
 					  .secret_len = f->client_secret
 							? strlen(f->client_secret) : 0 };
-	struct weft_rpc_addr addr = { .host = "127.0.0.1" };
+	struct weft_rpc_addr addr = { .host = "127.0.0.1", .kind = fx_kind };
 
 	CU_ASSERT_EQUAL_FATAL(weft_env_uv_create(&f->env), 0);
 	CU_ASSERT_EQUAL_FATAL(weft_pool_create(64 << 20, &f->pool), 0);
@@ -175,6 +191,10 @@ void fx_stop(struct fixture *f)
 	weft_env_uv_destroy(f->env);
 	CU_ASSERT_EQUAL(weft_pool_used(f->pool), 0);
 	weft_pool_destroy(f->pool);
+	CU_ASSERT_EQUAL(fake_verbs.qps, 0);
+	CU_ASSERT_EQUAL(fake_verbs.ids, 0);
+	CU_ASSERT_EQUAL(fake_verbs.mrs, 0);
+	CU_ASSERT_EQUAL(fake_verbs.faults, 0);
 }
 
 static void call_done(struct weft_rpc_call *c)

@@ -43,6 +43,12 @@ struct fixture {
 	bool stuck;
 };
 
+/* enum weft_rail_kind of all pairs that are started; RDMA is that of verbs_fake.h. */
+extern unsigned int fx_kind;
+/* Suites of the same tests on either. */
+int fx_on_tcp(void);
+int fx_on_rdma(void);
+
 void fx_start(struct fixture *f);
 void fx_server_start(struct fixture *f);
 void fx_server_stop(struct fixture *f);

@@ -383,14 +383,10 @@ static void steady_reader(void)
 	fx_stop(&f);
 }
 
-int main(void)
+static CU_pSuite add_suite(const char *name, int (*init)(void))
 {
-	CU_pSuite s;
+	CU_pSuite s = CU_add_suite(name, init, NULL);
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 2;
-	weft_log_set_level(WEFT_LOG_ERR);
-	s = CU_add_suite("common/rpc/server", NULL, NULL);
 	CU_add_test(s, "ping, and an operation without handler", ping);
 	CU_add_test(s, "bulk both ways", bulk);
 	CU_add_test(s, "a reply longer than allowed", bulk_too_long);
@@ -399,6 +395,18 @@ int main(void)
 	CU_add_test(s, "secrets", secrets);
 	CU_add_test(s, "file system ids", file_systems);
 	CU_add_test(s, "unknown target", no_target);
+	return s;
+}
+
+int main(void)
+{
+	CU_pSuite s;
+
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 2;
+	weft_log_set_level(WEFT_LOG_ERR);
+	add_suite("common/rpc/server over rdma", fx_on_rdma);
+	s = add_suite("common/rpc/server over tcp", fx_on_tcp);
 	CU_add_test(s, "bytes that are no messages", malformed);
 	CU_add_test(s, "a peer that reads slowly", slow_reader);
 	CU_add_test(s, "a peer that reads all", steady_reader);
