@@ -21,7 +21,7 @@
  * Protection: see kv.h; writes are serialised by a lock, since records of the commit log carry
  * RocksDB's sequence numbers; the counters are atomic.
  *
- * Fault points: kv.commit.before, kv.commit.logged (RocksDB does not have it yet), kv.commit.after.
+ * Fault points: kv.peek, kv.commit.before, kv.commit.logged (RocksDB does not have it yet), kv.commit.after.
  */
 #include "common/kv.h"
 
@@ -39,7 +39,8 @@
 #include "common/kvlog.h"
 #include "common/log.h"
 
-#define CACHE_DEFAULT (64u << 20)
+#define CACHE_MIN (64ull << 20)
+#define CACHE_MAX (1ull << 30)
 #define MEMTABLE_DEFAULT (16u << 20)
 #define MAX_WAL_BYTES (256u << 20)
 #define LOG_NAME "commits"
@@ -54,6 +55,7 @@ struct weft_kv {
 	unsigned int ncfs;
 	rocksdb_cache_t *cache;
 	rocksdb_readoptions_t *ropts;
+	rocksdb_readoptions_t *ropts_mem; /* what is in memory */
 	rocksdb_writeoptions_t *wopts;
 	rocksdb_writeoptions_t *wopts_sync;
 	pthread_mutex_t lock; /* over writes */
@@ -117,6 +119,15 @@ static int kv_error(const struct weft_kv *kv, char *err)
 	return ret;
 }
 
+static size_t cache_default(void)
+{
+	uint64_t some = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 16;
+
+	if (some < CACHE_MIN)
+		return CACHE_MIN;
+	return some > CACHE_MAX ? CACHE_MAX : some;
+}
+
 static rocksdb_options_t *cf_options(struct weft_kv *kv, const struct weft_kv_opts *o,
 				     const struct weft_kv_cf *cf)
 {
@@ -167,6 +178,8 @@ static void db_options(struct weft_kv *kv, const struct weft_kv_opts *o)
 	rocksdb_options_set_info_log_level(kv->opts, 4);
 
 	kv->ropts = rocksdb_readoptions_create();
+	kv->ropts_mem = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_read_tier(kv->ropts_mem, 1); /* kBlockCacheTier */
 	kv->wopts = rocksdb_writeoptions_create();
 	kv->wopts_sync = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(kv->wopts_sync, 1);
@@ -321,7 +334,7 @@ int weft_kv_open(const struct weft_kv_opts *o, struct weft_kv **out, char err[WE
 	}
 	kv->ncfs = o->ncfs;
 	pthread_mutex_init(&kv->lock, NULL);
-	kv->cache = rocksdb_cache_create_lru(o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT);
+	kv->cache = rocksdb_cache_create_lru(o->cache_bytes ? o->cache_bytes : cache_default());
 	db_options(kv, o);
 	db_open(kv, o, &why);
 	if (why) {
@@ -357,6 +370,7 @@ void weft_kv_close(struct weft_kv *kv)
 		rocksdb_options_destroy(kv->cf_opts[i]);
 	rocksdb_options_destroy(kv->opts);
 	rocksdb_readoptions_destroy(kv->ropts);
+	rocksdb_readoptions_destroy(kv->ropts_mem);
 	rocksdb_writeoptions_destroy(kv->wopts);
 	rocksdb_writeoptions_destroy(kv->wopts_sync);
 	rocksdb_cache_destroy(kv->cache);
@@ -384,6 +398,32 @@ int weft_kv_get(struct weft_kv *kv, unsigned int cf, const void *key, size_t kle
 	count_nothing();
 	count(&kv->stats.gets, 1);
 	val->data = rocksdb_get_cf(kv->db, kv->ropts, kv->cfs[cf], key, klen, &val->len, &err);
+	if (err)
+		return kv_error(kv, err);
+	return val->data ? 0 : -ENOENT;
+}
+
+int weft_kv_peek(struct weft_kv *kv, struct weft_kv_batch *b, unsigned int cf, const void *key,
+		 size_t klen, struct weft_kv_val *val)
+{
+	char *err = NULL;
+	int ret;
+
+	ret = WEFT_FAULT("kv.peek");
+	if (ret < 0)
+		return ret;
+	count_nothing();
+	count(&kv->stats.gets, 1);
+	if (b)
+		val->data = rocksdb_writebatch_wi_get_from_batch_and_db_cf(
+			b->wb, kv->db, kv->ropts_mem, kv->cfs[cf], key, klen, &val->len, &err);
+	else
+		val->data = rocksdb_get_cf(kv->db, kv->ropts_mem, kv->cfs[cf], key, klen,
+					   &val->len, &err);
+	if (err && strstr(err, "Result incomplete")) {
+		rocksdb_free(err);
+		return -EAGAIN;
+	}
 	if (err)
 		return kv_error(kv, err);
 	return val->data ? 0 : -ENOENT;

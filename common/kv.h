@@ -45,7 +45,7 @@ struct weft_kv_cf {
  * @cfs: column families
  * @ncfs: how many, at most WEFT_KV_MAX_CF
  * @flags: WEFT_KV_*
- * @cache_bytes: block cache, 0: 64 MiB
+ * @cache_bytes: block cache, 0: a sixteenth of the memory, 64 MiB to 1 GiB (it fills as it is used)
  * @memtable_bytes: write buffer of a column family, 0: 16 MiB
  */
 struct weft_kv_opts {
@@ -111,6 +111,22 @@ void weft_kv_close(struct weft_kv *kv);
  */
 int weft_kv_get(struct weft_kv *kv, unsigned int cf, const void *key, size_t klen,
 		struct weft_kv_val *val);
+
+/**
+ * weft_kv_peek() - read a key if that needs no disk
+ * @kv: the store
+ * @b: see its changes too, or NULL
+ * @cf: column family number
+ * @key: key
+ * @klen: its length
+ * @val: the value
+ *
+ * Fault point: kv.peek.
+ *
+ * Return: 0, -ENOENT, -EAGAIN (weft_kv_get() would read the disk), or another negative errno.
+ */
+int weft_kv_peek(struct weft_kv *kv, struct weft_kv_batch *b, unsigned int cf, const void *key,
+		 size_t klen, struct weft_kv_val *val);
 
 /**
  * weft_kv_val_fini() - free a value

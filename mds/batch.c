@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "mds/mds.h"
+#include "mds/warm.h"
 
 void mds_oplist_init(struct mds_oplist *l)
 {
@@ -116,6 +117,19 @@ static void waited_enough(void *arg)
 	batch_run(m);
 }
 
+static void park(struct mds_op *op)
+{
+	struct mds_warm *w = op->tx.warm;
+
+	op->m->stats.parked++;
+	op->tx.warm = NULL;
+	mds_tx_drop(&op->tx);
+	if (w)
+		mds_warm_start(w, op);
+	else
+		mds_lock_wait(op->tx.blocked, op);
+}
+
 static void run_read(struct mds_op *op)
 {
 	struct mds *m = op->m;
@@ -123,10 +137,10 @@ static void run_read(struct mds_op *op)
 
 	m->stats.ops_read++;
 	mds_tx_init(&op->tx, m, op);
+	op->tx.may_wait = mds_warm_may(op);
 	ret = op->desc->run(op);
 	if (ret == MDS_PARKED) {
-		m->stats.parked++;
-		mds_lock_wait(op->tx.blocked, op);
+		park(op);
 	} else if (ret == MDS_DEFER && m->batch.state == MDS_COMMIT) {
 		m->stats.deferred++;
 		mds_oplist_add(&m->batch.deferred, op);
@@ -205,15 +219,12 @@ static void run_write(struct mds_op *op)
 	op->after = NULL;
 	op->interim = false;
 	mds_tx_init(&op->tx, m, op);
+	op->tx.may_wait = mds_warm_may(op);
 	ret = session_gone(op) ? WEFT_S_BAD_SESSION : op->desc->run(op);
 	if (!ret && !op->interim && (op->tx.nodes || op->tx.writes))
 		ret = mds_slot_store(op);
 	if (ret == MDS_PARKED) {
-		struct mds_lock *l = op->tx.blocked;
-
-		m->stats.parked++;
-		mds_tx_drop(&op->tx);
-		mds_lock_wait(l, op);
+		park(op);
 		return;
 	}
 	if (ret == MDS_ASYNC) {

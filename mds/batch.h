@@ -13,11 +13,12 @@
 struct mds;
 struct mds_op;
 struct mds_lock;
+struct mds_warm;
 struct mds_open;
 
 /* Outcomes of a run besides 0, -errno and WEFT_S_*. */
 enum mds_run {
-	MDS_PARKED = 1, /* waits for a lock: op->blocked; runs again from the beginning */
+	MDS_PARKED = 1, /* waits for a lock or a key; runs again from the beginning */
 	MDS_DEFER = 2,	/* runs again when the commit under way is over */
 	MDS_ASYNC = 3,	/* somebody holds the op and will submit or finish it */
 };
@@ -63,6 +64,8 @@ struct mds_seen {
  * @wtail: where the next one is linked
  * @opens: files that the change registers as open
  * @blocked: with MDS_PARKED: the lock that was met
+ * @warm: with MDS_PARKED and no @blocked: the key that has to be read from the disk
+ * @may_wait: the op may be parked for such a key
  * @seen: entries that were read last
  * @nseen: how many were read
  * @prepare: part of a transaction that is not decided
@@ -75,6 +78,8 @@ struct mds_tx {
 	struct mds_write **wtail;
 	struct mds_open *opens;
 	struct mds_lock *blocked;
+	struct mds_warm *warm;
+	bool may_wait;
 	struct mds_seen seen[MDS_TX_SEEN];
 	u32 nseen;
 	bool prepare; /* only prepared: an inode without names is kept until the commit */

@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "mds/mds.h"
+#include "mds/warm.h"
 
 struct mds_time mds_time(struct mds *m)
 {
@@ -33,8 +34,8 @@ static void drain_check(void *arg)
 {
 	struct mds *m = arg;
 
-	/* A worker may still have the batch. */
-	if (m->batch.state == MDS_IDLE && (m->failed || !m->batch.queue.count)) {
+	/* A worker may still have the batch, or read keys. */
+	if (m->batch.state == MDS_IDLE && !m->warms && (m->failed || !m->batch.queue.count)) {
 		m->failed = true;
 		m->drained(m->drained_arg);
 		return;
@@ -101,6 +102,7 @@ void mds_destroy(struct mds *m)
 	weft_timer_stop(m->env, &m->drain_timer);
 	while (m->all_ops)
 		mds_finish(m->all_ops, -ESHUTDOWN);
+	mds_warm_fini(m);
 	mds_cut_fini(m);
 	mds_purge_fini(m);
 	mds_rename_lock_fini(m);
@@ -158,6 +160,7 @@ char *mds_stats_text(struct mds *m, size_t *len)
 	ROW("deferred", s->deferred);
 	ROW("replayed", s->replayed);
 	ROW("inode_hits", m->cache.hits);
+	ROW("cold_keys", s->cold);
 	ROW("inode_misses", m->cache.misses);
 	ROW("kv_gets", kv.gets);
 	ROW("kv_commits", kv.commits);

@@ -28,7 +28,7 @@ struct mds_stats {
 	u64 batches, batch_ops, batch_max, batch_waits;
 	u64 parked, deferred, replayed;
 	u64 txn_started, txn_committed, txn_aborted, txn_busy, txn_prepared;
-	u64 purged, cuts;
+	u64 purged, cuts, cold;
 	u64 recalls, sessions_expired;
 };
 
@@ -63,6 +63,7 @@ struct mds {
 	bool root_there, root_making, serving, failed, draining, closing;
 	struct mds_batch batch;
 	struct mds_cache cache;
+	struct mds_warm *warms; /* keys that are being read */
 	struct mds_table locks;
 	struct mds_counters counters;
 	struct mds_txns txns;

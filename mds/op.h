@@ -101,6 +101,7 @@ struct mds_op {
 	bool cut_done;
 	struct weft_timer timer;
 	u32 tries;
+	u32 warmed; /* how often it waited for a key */
 };
 
 /* mds_op_init() - make an op ready for its request to be filled in */

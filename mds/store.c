@@ -78,9 +78,10 @@ static int super_check(struct weft_kv *kv, const u8 fsid[16], const u8 uuid[16],
 }
 
 int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool create,
-		   struct weft_kv **out, char err[WEFT_KV_ERR_MAX])
+		   size_t cache, struct weft_kv **out, char err[WEFT_KV_ERR_MAX])
 {
-	struct weft_kv_opts o = { .path = path, .cfs = store_cfs, .ncfs = MDS_NCF };
+	struct weft_kv_opts o = { .path = path, .cfs = store_cfs, .ncfs = MDS_NCF,
+				  .cache_bytes = cache };
 	int ret;
 
 	ret = weft_kv_open(&o, out, err);

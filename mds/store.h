@@ -147,6 +147,7 @@ struct mds_inode {
  * @fsid: file system that the target belongs to
  * @uuid: the target's own id
  * @create: make it; else it must be there
+ * @cache: bytes of its block cache, 0: a sixteenth of the memory
  * @out: the store
  * @err: a sentence when it fails
  *
@@ -154,7 +155,7 @@ struct mds_inode {
  * (corrupt), or another negative errno.
  */
 int mds_store_open(const char *path, const u8 fsid[16], const u8 uuid[16], bool create,
-		   struct weft_kv **out, char err[WEFT_KV_ERR_MAX]);
+		   size_t cache, struct weft_kv **out, char err[WEFT_KV_ERR_MAX]);
 
 /**
  * mds_store_read() - open a store to look at it

@@ -78,7 +78,8 @@ static int open_db(void *arg)
 {
 	struct db_open *o = arg;
 
-	return mds_store_open(o->path, o->t->sb.fsid, o->t->sb.uuid, !o->made, &o->t->kv, o->err);
+	return mds_store_open(o->path, o->t->sb.fsid, o->t->sb.uuid, !o->made, o->t->cfg.cache,
+			      &o->t->kv, o->err);
 }
 
 /* A killed server's lock on the RocksDB may go later than that on its superblock. */

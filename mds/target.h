@@ -21,6 +21,7 @@
  * @secret: shared secret or NULL
  * @secret_len: its length
  * @lease_ms: lease of sessions, 0: the default
+ * @cache: bytes of the store's block cache, 0: a sixteenth of the memory
  * @root_made: the root directory is durable
  * @need_map: a newer map is known to exist
  * @fatal: the target cannot go on
@@ -32,6 +33,7 @@ struct mds_target_cfg {
 	const void *secret;
 	size_t secret_len;
 	u32 lease_ms;
+	u64 cache;
 	void (*root_made)(void *arg);
 	void (*need_map)(void *arg, u64 epoch);
 	void (*fatal)(void *arg, int err, const char *why);

@@ -4,13 +4,15 @@
  * mds_tx_apply() moves them into the batch, which cannot fail. mds_tx_drop() forgets them.
  *
  * Reading looks at the op's own inodes, then (while a batch is built) at the batch, then at the
- * cache of inodes and the store; own key writes are not seen. Whoever reads or changes something that another op has locked
- * gets MDS_PARKED.
+ * cache of inodes and the store; own key writes are not seen. Whoever reads or changes something
+ * that another op has locked, or reads what has to come from the disk first (warm.h), gets
+ * MDS_PARKED.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "mds/mds.h"
+#include "mds/warm.h"
 
 void mds_tx_init(struct mds_tx *tx, struct mds *m, const void *owner)
 {
@@ -35,6 +37,8 @@ void mds_tx_drop(struct mds_tx *tx)
 	}
 	tx->wtail = &tx->writes;
 	mds_open_forget(&tx->opens);
+	free(tx->warm);
+	tx->warm = NULL;
 }
 
 static struct mds_node *batch_node(struct mds *m, u64 ino)
@@ -139,8 +143,9 @@ int mds_read_key(struct mds *m, enum mds_cf cf, const void *key, size_t klen,
 }
 
 /* An inode as the batch so far and the store have it. */
-static int load_inode(struct mds *m, u64 ino, struct mds_inode *i)
+static int load_inode(struct mds_tx *tx, u64 ino, struct mds_inode *i)
 {
+	struct mds *m = tx->m;
 	const struct mds_inode *cached;
 	struct weft_kv_val val;
 	char key[MDS_KEY_MAX];
@@ -156,7 +161,7 @@ static int load_inode(struct mds *m, u64 ino, struct mds_inode *i)
 		*i = *cached;
 		return 0;
 	}
-	ret = weft_kv_get(m->kv, MDS_CF_INODE, key, mds_key_ino(key, ino), &val);
+	ret = mds_warm_get(tx, NULL, MDS_CF_INODE, key, mds_key_ino(key, ino), &val);
 	if (ret)
 		return ret;
 	ret = mds_inode_decode(ino, val.data, val.len, i);
@@ -192,7 +197,7 @@ int mds_read_inode(struct mds_tx *tx, u64 ino, struct mds_inode *i)
 		return n->dead ? -ENOENT : 0;
 	}
 	ret = check_lock(tx, mds_lock_inode(ino));
-	return ret ? ret : load_inode(tx->m, ino, i);
+	return ret ? ret : load_inode(tx, ino, i);
 }
 
 int mds_tx_new(struct mds_tx *tx, u64 ino, struct mds_node **n)
@@ -258,7 +263,8 @@ int mds_read_dentry(struct mds_tx *tx, u64 dir, const char *name, size_t len, u6
 	ret = seen_entry(tx, dir, name, len, ino, type);
 	if (ret != MDS_DEFER)
 		return ret;
-	ret = mds_read_key(tx->m, MDS_CF_DENTRY, key, mds_key_dentry(key, dir, name, len), &val);
+	ret = mds_warm_get(tx, tx->m->batch.state == MDS_BUILD ? tx->m->batch.kvb : NULL,
+			   MDS_CF_DENTRY, key, mds_key_dentry(key, dir, name, len), &val);
 	if (!ret) {
 		ret = mds_dentry_decode(val.data, val.len, ino, type);
 		weft_kv_val_fini(&val);

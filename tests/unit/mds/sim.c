@@ -498,7 +498,7 @@ static void open_stores(struct sim *s)
 
 		snprintf(sv->dir, sizeof(sv->dir), "%s/%u", s->base, k);
 		sv->group = k + 1;
-		if (mds_store_open(sv->dir, sim_uuid, sim_uuid, true, &sv->kv, err))
+		if (mds_store_open(sv->dir, sim_uuid, sim_uuid, true, 0, &sv->kv, err))
 			sim_die(err);
 	}
 }

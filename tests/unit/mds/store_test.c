@@ -34,7 +34,7 @@ static void end(void)
 static int reopen(const u8 *f, const u8 *u, bool create, char *err)
 {
 	struct weft_kv *kv = NULL;
-	int ret = mds_store_open(path, f, u, create, &kv, err);
+	int ret = mds_store_open(path, f, u, create, 0, &kv, err);
 
 	weft_kv_close(kv);
 	return ret;
@@ -64,7 +64,7 @@ static void put_super(u32 version, size_t len)
 
 	memcpy(r.fsid, fsid, 16);
 	memcpy(r.uuid, uuid, 16);
-	CU_ASSERT_EQUAL_FATAL(mds_store_open(path, fsid, uuid, false, &kv, err), 0);
+	CU_ASSERT_EQUAL_FATAL(mds_store_open(path, fsid, uuid, false, 0, &kv, err), 0);
 	CU_ASSERT_EQUAL_FATAL(weft_kv_batch_create(kv, &b), 0);
 	weft_kv_put(b, MDS_CF_META, key, mds_key_meta(key, 'V', 0), &r, len);
 	CU_ASSERT_EQUAL(weft_kv_commit(b, true), 0);
