@@ -2,10 +2,10 @@
 /*
  * The commit log of a store, see kvlog.h.
  *
- * Happy path: the file is made full of zeros, so that its blocks are allocated and written. A record
- * is padded to whole blocks and written behind the one before by one write, which has reached the
- * disk when it returns. When the end is reached the store syncs its own log, and records are written
- * from the front again over the old ones.
+ * Happy path: the file is made full of zeros, so that its blocks are allocated and written. A
+ * record is padded to whole blocks and written behind the one before by one write, which has
+ * reached the disk when it returns. When the end is reached the store syncs its own log, and
+ * records are written from the front again over the old ones.
  *
  * A log is cleared by a record without changes, which says what the store had then.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inodes in memory, as they are in the store: most requests need none of RocksDB's lookups for them.
+ * Inodes in memory, as they are in the store: most requests need no lookup in RocksDB for them.
  *
  * Inodes are only ever changed by batches; when a batch is durable its inodes take the place of the
  * old ones here. While a commit is under way the cache has the state before it. Belongs to the

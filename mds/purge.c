@@ -5,9 +5,9 @@
  * Happy path: nobody has it open: the inode goes with the name, and a purge record stays if it may
  * have objects. Purges begin in the background a moment later, many at a time, so that the data
  * servers sync once for many; the records of those that all groups have deleted are removed
- * together, so that a removed file costs no second sync of its own. Somebody has it open, or the open files are not known yet after a restart:
- * the inode stays as an orphan (a record 'O') and goes at the last close, or at the end of the
- * grace.
+ * together, so that a removed file costs no second sync of its own. Somebody has it open, or the
+ * open files are not known yet after a restart: the inode stays as an orphan (a record 'O') and
+ * goes at the last close, or at the end of the grace.
  *
  * Purge records are numbered, so that they are worked through in order and each only once per
  * start.

@@ -6,8 +6,8 @@
  * them there is the read itself. A key that is not makes the run end; the pool reads it, which puts
  * its block into the cache, and the op runs again from its beginning. Other ops go on meanwhile.
  *
- * An op waits so MDS_WARM_MAX times at most, in case its blocks go before it comes back. Work of the
- * server itself, other servers' requests and listings read the disk in place.
+ * An op waits so MDS_WARM_MAX times at most, in case its blocks go before it comes back. Work of
+ * the server itself, other servers' requests and listings read the disk in place.
  *
  * Protection: the pool touches nothing but the store, whose end waits for it (mds_drain()).
  */

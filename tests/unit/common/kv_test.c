@@ -368,6 +368,7 @@ static void log_missing(void)
 	for (i = 0; i < 300; i++)
 		commit_one(kv, "b", "w", true);
 	shell("cp %s/commits %s/commits", dir, early);
+	weft_kv_close(kv);
 	CU_ASSERT_EQUAL(open_kv(early, 0, &kv), -EUCLEAN);
 	shell("rm -rf %s.*; : %s", dir, "");
 	unit_rmdir(dir);
