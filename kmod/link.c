@@ -635,21 +635,20 @@ void weft_link_detach(struct weft_rpc *rpc, const void *copy)
 {
 	size_t len = iov_iter_count(&rpc->out);
 	struct weft_fs *fs = rpc->fs;
-	struct weft_xprt *x, *now;
+	struct weft_xprt *x, *old = NULL;
 
 	spin_lock(&fs->lock);
 	for (;;) {
 		x = rpc->place == WEFT_RPC_SENT ? rpc->link->xprt : NULL;
-		if (!x)
+		if (!x || x == old)
 			break;
 		weft_xprt_get(x);
 		spin_unlock(&fs->lock);
+		if (old)
+			weft_xprt_put(old);
+		old = x;
 		x->ops->detach(x, rpc, copy);
 		spin_lock(&fs->lock);
-		now = rpc->place == WEFT_RPC_SENT ? rpc->link->xprt : NULL;
-		weft_xprt_put(x);
-		if (now == x)
-			break;
 	}
 	if (copy) {
 		rpc->copy_vec.iov_base = (void *)copy;
@@ -657,4 +656,6 @@ void weft_link_detach(struct weft_rpc *rpc, const void *copy)
 		iov_iter_kvec(&rpc->out, ITER_SOURCE, &rpc->copy_vec, 1, len);
 	}
 	spin_unlock(&fs->lock);
+	if (old)
+		weft_xprt_put(old);
 }

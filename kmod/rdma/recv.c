@@ -315,12 +315,15 @@ static int event_handle(struct wrdma *c, struct wrdma_event *ev, struct wrdma_bu
 /* All events that are there, in their order. Return: 0 or why the connection is to be given up. */
 static int work_events(struct wrdma *c)
 {
-	struct llist_node *list = llist_reverse_order(llist_del_all(&c->events));
 	struct ib_recv_wr *first = NULL;
 	struct wrdma_event *ev, *tmp;
+	struct llist_node *list;
 	unsigned int n = 0;
 	int ret = 0, err;
 
+	if (c->closed) /* the events' memory may have gone */
+		return 0;
+	list = llist_reverse_order(llist_del_all(&c->events));
 	llist_for_each_entry_safe(ev, tmp, list, node) {
 		struct wrdma_buf *b = NULL;
 

@@ -8,9 +8,9 @@
  * and the first frame are posted together. A message is begun only when there is a credit, a send
  * buffer, and room in the send queue; requests that find no free region let others go first.
  *
- * Each request in the send queue has a number; every eighth SEND, and each invalidation, is
- * signaled, and its completion retires all work requests up to its number. mrs_max places of the
- * queue are kept for invalidations, so that these can always be posted.
+ * Each work request has a number; a SEND after every 16 of them, and each invalidation, is signaled,
+ * and its completion retires all work requests up to its number. mrs_max places of the queue are
+ * kept for invalidations, so that these can always be posted.
  *
  * How it can fail: what the device refuses to take breaks the connection. A killed caller's memory
  * is taken back in wrdma_detach(): after a moment for the reply to come by itself, by LOCAL_INV
@@ -22,7 +22,7 @@
 #include <linux/sched/mm.h>
 #include "kmod/rdma/rdma.h"
 
-#define SIGNAL_EVERY 8u
+#define SIGNAL_EVERY 16u /* work requests; a stalled sender must have a signaled one under way */
 #define WAIT_REPLY HZ
 #define WAIT_INV (2 * HZ)
 
@@ -94,10 +94,6 @@ static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
 	b->send.opcode = IB_WR_SEND;
 	b->send.sg_list = &b->sge;
 	b->send.num_sge = 1;
-	if (++c->unsignaled >= min(SIGNAL_EVERY, c->sends.n / 2)) {
-		b->send.send_flags = IB_SEND_SIGNALED;
-		c->unsignaled = 0;
-	}
 	if (bulk)
 		list_for_each_entry_reverse(m, &bulk->mrs, node) {
 			m->reg.wr.next = first;
@@ -105,6 +101,11 @@ static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
 			m->valid = true;
 			regs++;
 		}
+	c->unsignaled += regs + 1;
+	if (c->unsignaled >= min(SIGNAL_EVERY, c->sends.n / 2)) {
+		b->send.send_flags = IB_SEND_SIGNALED;
+		c->unsignaled = 0;
+	}
 	c->posted += regs + 1;
 	b->ev.stamp = c->posted;
 	c->send_head++;
@@ -257,6 +258,15 @@ static int tx_all(struct wrdma *c)
 	return tx_post(c, 0, NULL);
 }
 
+/* Unless the link has closed it meanwhile: its work may not be queued any more then. */
+static void tx_fail(struct wrdma *c, int err)
+{
+	spin_lock(&c->lock);
+	if (!c->closed)
+		wrdma_fail(c, err);
+	spin_unlock(&c->lock);
+}
+
 /**
  * wrdma_tx() - send what can be sent
  * @c: the connection
@@ -278,7 +288,7 @@ void wrdma_tx(struct wrdma *c)
 			0 : tx_all(c);
 		mutex_unlock(&c->tx_mutex);
 		if (ret)
-			wrdma_fail(c, ret);
+			tx_fail(c, ret);
 		smp_mb(); /* the mutex is free before the bit is looked at */
 	}
 	memalloc_nofs_restore(nofs);
@@ -396,7 +406,7 @@ void wrdma_detach(struct weft_xprt *x, struct weft_rpc *rpc, const void *copy)
 	if (!ret && wait_event_timeout(c->wait, !wrdma_bulk_busy(c, rpc), WAIT_INV))
 		return;
 	/* The link closes it: the queue pair is drained then, and all memory unmapped. */
-	wrdma_fail(c, ret ?: -ETIMEDOUT);
+	tx_fail(c, ret ?: -ETIMEDOUT);
 	wait_event(c->wait, !wrdma_bulk_busy(c, rpc));
 }
 
