@@ -8,9 +8,9 @@
  * and the first frame are posted together. A message is begun only when there is a credit, a send
  * buffer, and room in the send queue; requests that find no free region let others go first.
  *
- * Each work request has a number; a SEND after every 16 of them, and each invalidation, is signaled,
- * and its completion retires all work requests up to its number. mrs_max places of the queue are
- * kept for invalidations, so that these can always be posted.
+ * Each work request has a number; a SEND after every 16 of them, and each invalidation, is
+ * signaled, and its completion retires all work requests up to its number. mrs_max places of the
+ * queue are kept for invalidations, so that these can always be posted.
  *
  * How it can fail: what the device refuses to take breaks the connection. A killed caller's memory
  * is taken back in wrdma_detach(): after a moment for the reply to come by itself, by LOCAL_INV
