@@ -20,6 +20,7 @@
 
 enum {
 	OPT_DIR = 256,
+	OPT_MGMT,
 	OPT_MDS,
 	OPT_OSS,
 	OPT_OST_SIZE,
@@ -43,7 +44,7 @@ enum {
 struct dev_args {
 	struct dev_spec spec;
 	const char *dir;
-	bool mds_given, oss_given;
+	bool mgmt_given, mds_given, oss_given;
 	bool destroy;
 	const char *faults;
 	uint32_t wait_s;
@@ -68,6 +69,11 @@ static int take_option(struct dev_args *a, int opt)
 	case OPT_DIR:
 		a->dir = optarg;
 		return 0;
+	case OPT_MGMT:
+		a->mgmt_given = true;
+		if (take_number("--mgmts", 1, DEV_MGMT_MAX, &a->spec.mgmt))
+			return WEFT_EXIT_USAGE;
+		return a->spec.mgmt % 2 ? 0 : weft_say(WEFT_EXIT_USAGE, "--mgmts must be 1, 3 or 5");
 	case OPT_MDS:
 		a->mds_given = true;
 		return take_number("--mds", 0, 32, &a->spec.mds);
@@ -90,7 +96,7 @@ static int take_option(struct dev_args *a, int opt)
 			weft_say(WEFT_EXIT_USAGE, "--net is tcp, rdma or auto") :
 			0;
 	case OPT_PORT_BASE:
-		return take_number("--port-base", 1024, 65535 - DEV_MEMBERS_MAX,
+		return take_number("--port-base", 1024, 65535 - DEV_MEMBERS_MAX - DEV_MGMT_MAX,
 				   &a->spec.port_base);
 	case OPT_LEASE:
 		return take_number("--lease-ms", 1000, 600000, &a->spec.lease_ms);
@@ -118,7 +124,8 @@ static bool parse(struct weft_cmd *cmd, struct dev_args *a, int argc, char **arg
 	int opt;
 
 	*a = (struct dev_args){
-		.spec = { .mds = 2,
+		.spec = { .mgmt = 1,
+			  .mds = 2,
 			  .oss = 3,
 			  .listen = "127.0.0.1",
 			  .ost_size = OST_SIZE_DEFAULT,
@@ -174,7 +181,7 @@ static bool all_up(const struct dev_cluster *c, const Weft__Listing *l, const We
 {
 	(void)l;
 	(void)arg;
-	return s->nodes_up >= c->nmembers - 1;
+	return s->nodes_up >= c->nmembers - dev_count(c, DEV_MGMT);
 }
 
 static bool root_made(const struct dev_cluster *c, const Weft__Listing *l, const Weft__Status *s,
@@ -186,14 +193,18 @@ static bool root_made(const struct dev_cluster *c, const Weft__Listing *l, const
 	return s->active && !s->root_pending;
 }
 
-/* Which member has died, or NULL. Only management and @one matter when it is given. */
+/*
+ * Which member has died, or NULL. When @one is given only that one matters, and management when
+ * there is one of it.
+ */
 static const struct dev_member *find_dead(const struct dev_cluster *c,
 					  const struct dev_member *one)
 {
+	bool mgmt = dev_count(c, DEV_MGMT) == 1;
 	unsigned int i;
 
 	for (i = 0; i < c->nmembers; i++)
-		if ((!one || !i || &c->members[i] == one) && !dev_pid(c, &c->members[i]))
+		if ((!one || (!i && mgmt) || &c->members[i] == one) && !dev_pid(c, &c->members[i]))
 			return &c->members[i];
 	return NULL;
 }
@@ -214,7 +225,7 @@ static bool holds(const struct dev_cluster *c, dev_condition *cond, void *arg, c
 	q.list = &lr;
 	if (!ask_quietly(c, &q, &list, err)) {
 		snprintf(err, WEFT_ADMIN_ERR_MAX, "%u of %u servers are up, %u targets",
-			 status->status->nodes_up, c->nmembers - 1, status->status->targets_up);
+			 status->status->nodes_up, c->nmembers - dev_count(c, DEV_MGMT), status->status->targets_up);
 		yes = cond(c, list->listing, status->status, arg);
 		weft__admin_reply__free_unpacked(list, NULL);
 	}
@@ -289,6 +300,7 @@ static int print_up(const struct weft_cmd *cmd, const struct dev_cluster *c)
 		{ "mount", "mount it with", 0 }, { NULL, NULL, 0 },
 	};
 	char config[DEV_PATH_MAX], secret[DEV_PATH_MAX], mount[2 * DEV_PATH_MAX];
+	char mgmt[DEV_MGMT_TEXT];
 	json_t *o, *names = json_array();
 	unsigned int i;
 	int ret;
@@ -297,12 +309,13 @@ static int print_up(const struct weft_cmd *cmd, const struct dev_cluster *c)
 	dev_path(c, "secret", "", secret);
 	for (i = 0; i < c->nmembers; i++)
 		json_array_append_new(names, json_string(c->members[i].name));
+	dev_mgmt(c, mgmt);
 	if (access(secret, F_OK))
-		snprintf(mount, sizeof(mount), "mount -t weft %s:/ /mnt", c->members[0].address);
+		snprintf(mount, sizeof(mount), "mount -t weft %s:/ /mnt", mgmt);
 	else
-		snprintf(mount, sizeof(mount), "mount -t weft %s:/ /mnt -o secretfile=%s",
-			 c->members[0].address, secret);
-	o = json_pack("{s:s, s:s, s:o, s:s, s:s}", "dir", c->dir, "mgmt", c->members[0].address,
+		snprintf(mount, sizeof(mount), "mount -t weft %s:/ /mnt -o secretfile=%s", mgmt,
+			 secret);
+	o = json_pack("{s:s, s:s, s:o, s:s, s:s}", "dir", c->dir, "mgmt", mgmt,
 		      "daemons", names, "config", config, "mount", mount);
 	ret = o ? weft_report_object(o, lines, cmd->json) : -ENOMEM;
 	json_decref(o);
@@ -314,6 +327,7 @@ int weft_cmd_dev_up(struct weft_cmd *cmd, int argc, char **argv)
 	static const struct option options[] = {
 		WEFT_COMMON_OPTIONS,
 		{ "dir", required_argument, NULL, OPT_DIR },
+		{ "mgmts", required_argument, NULL, OPT_MGMT },
 		{ "mds", required_argument, NULL, OPT_MDS },
 		{ "oss", required_argument, NULL, OPT_OSS },
 		{ "ost-size", required_argument, NULL, OPT_OST_SIZE },
@@ -340,7 +354,8 @@ int weft_cmd_dev_up(struct weft_cmd *cmd, int argc, char **argv)
 		status = dev_load(&c, false);
 	if (!status && !c.nmembers)
 		status = dev_create(&c, &a.spec);
-	else if (!status && ((a.mds_given && a.spec.mds != dev_count(&c, DEV_MDS)) ||
+	else if (!status && ((a.mgmt_given && a.spec.mgmt != dev_count(&c, DEV_MGMT)) ||
+			     (a.mds_given && a.spec.mds != dev_count(&c, DEV_MDS)) ||
 			     (a.oss_given && a.spec.oss != dev_count(&c, DEV_OSS))))
 		status = weft_say(WEFT_EXIT_USAGE, "%s: there is a cluster of %u daemons already",
 				  c.dir, c.nmembers);

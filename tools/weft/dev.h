@@ -4,7 +4,7 @@
  *
  *   DIR/weft.conf                     the tools' configuration; written last
  *   DIR/secret                        when there is one
- *   DIR/NAME.conf NAME.log NAME.pid   of each daemon; NAME is mgmt1, mds1.., oss1..
+ *   DIR/NAME.conf NAME.log NAME.pid   of each daemon; NAME is mgmt1.., mds1.., oss1..
  *   DIR/NAME/                         its target
  */
 #ifndef WEFT_TOOLS_WEFT_DEV_H
@@ -17,7 +17,10 @@
 #define DEV_DIR_MAX 768
 #define DEV_PATH_MAX 1024
 #define DEV_NAME_MAX 16
-#define DEV_MEMBERS_MAX 65
+#define DEV_MGMT_MAX 5
+#define DEV_MEMBERS_MAX (DEV_MGMT_MAX + 64)
+#define DEV_ADDRESS_MAX 80
+#define DEV_MGMT_TEXT 512 /* DEV_MGMT_MAX addresses and some words */
 
 enum dev_kind { DEV_MGMT, DEV_MDS, DEV_OSS };
 
@@ -31,8 +34,8 @@ enum dev_kind { DEV_MGMT, DEV_MDS, DEV_OSS };
 struct dev_member {
 	enum dev_kind kind;
 	char name[DEV_NAME_MAX];
-	char address[80];
-	char rdma[80];
+	char address[DEV_ADDRESS_MAX];
+	char rdma[DEV_ADDRESS_MAX];
 };
 
 /**
@@ -49,6 +52,7 @@ struct dev_cluster {
 
 /**
  * struct dev_spec - what to make
+ * @mgmt: management servers
  * @mds: metadata servers
  * @oss: object storage servers
  * @listen: address of all
@@ -61,7 +65,7 @@ struct dev_cluster {
  * @log_level: level of all logs
  */
 struct dev_spec {
-	uint32_t mds, oss;
+	uint32_t mgmt, mds, oss;
 	const char *listen;
 	const char *rdma;
 	const char *net;
@@ -91,6 +95,9 @@ const struct dev_member *dev_member(const struct dev_cluster *c, const char *nam
 
 /* dev_count() - members of a kind */
 unsigned int dev_count(const struct dev_cluster *c, enum dev_kind kind);
+
+/* dev_mgmt() - addresses of the management servers, separated by commas */
+const char *dev_mgmt(const struct dev_cluster *c, char buf[DEV_MGMT_TEXT]);
 
 /* dev_path() - path of DIR/NAMEsuffix */
 const char *dev_path(const struct dev_cluster *c, const char *name, const char *suffix,

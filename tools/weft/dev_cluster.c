@@ -58,6 +58,18 @@ unsigned int dev_count(const struct dev_cluster *c, enum dev_kind kind)
 	return n;
 }
 
+const char *dev_mgmt(const struct dev_cluster *c, char buf[DEV_MGMT_TEXT])
+{
+	unsigned int i;
+	int len = 0;
+
+	buf[0] = 0;
+	for (i = 0; i < c->nmembers && c->members[i].kind == DEV_MGMT; i++)
+		len += snprintf(buf + len, DEV_MGMT_TEXT - len, "%s%s", i ? "," : "",
+				c->members[i].address);
+	return buf;
+}
+
 int dev_set_dir(struct dev_cluster *c, const char *dir)
 {
 	const char *env = getenv("WEFT_DEV");
@@ -155,59 +167,95 @@ static int make_directory(const struct dev_cluster *c)
 	return 0;
 }
 
+/* An address and a port, of either family. Return: the length or -EINVAL. */
+static int make_sockaddr(const char *ip, uint32_t port, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (inet_pton(AF_INET, ip, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		return sizeof(*in);
+	}
+	if (inet_pton(AF_INET6, ip, &in6->sin6_addr) != 1)
+		return -EINVAL;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	return sizeof(*in6);
+}
+
 /* Binds to a port (0: a free one) and tells which. Return: the socket or a negative errno. */
 static int take_port(const char *ip, uint32_t *port)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(*port) };
-	socklen_t len = sizeof(sa);
-	int fd, one = 1, ret;
+	struct sockaddr_storage ss;
+	int fd, one = 1, ret, addrlen = make_sockaddr(ip, *port, &ss);
+	socklen_t len = sizeof(ss);
 
-	if (inet_pton(AF_INET, ip, &sa.sin_addr) != 1)
-		return -EINVAL;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (addrlen < 0)
+		return addrlen;
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len)) {
+	    bind(fd, (struct sockaddr *)&ss, addrlen) ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len)) {
 		ret = -errno;
 		close(fd);
 		return ret;
 	}
-	*port = ntohs(sa.sin_port);
+	*port = ntohs(ss.ss_family == AF_INET ? ((struct sockaddr_in *)&ss)->sin_port :
+						((struct sockaddr_in6 *)&ss)->sin6_port);
 	return fd;
 }
 
-/* Finds a port of @ip (*port 0: any) and keeps it taken by a socket in @fds. */
-static int choose_port(const char *ip, uint32_t *port, char address[80], int *fds, unsigned int *n)
+/* struct ports - the sockets that keep chosen ports taken until all are chosen */
+struct ports {
+	int fds[2 * DEV_MEMBERS_MAX + DEV_MGMT_MAX];
+	unsigned int n;
+};
+
+/* Finds a port of @ip (@port 0: any) and keeps it taken. */
+static int choose_port(struct ports *p, const char *ip, uint32_t port,
+		       char address[DEV_ADDRESS_MAX])
 {
-	int fd = take_port(ip, port);
+	int fd = take_port(ip, &port);
 
 	if (fd < 0)
-		return weft_say(WEFT_EXIT_FAILED, "cannot listen on %s port %u: %s", ip, *port,
+		return weft_say(WEFT_EXIT_FAILED, "cannot listen on %s port %u: %s", ip, port,
 				strerror(-fd));
-	fds[(*n)++] = fd;
-	snprintf(address, 80, "%s:%u", ip, *port);
+	p->fds[p->n++] = fd;
+	snprintf(address, DEV_ADDRESS_MAX, strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, port);
 	return 0;
 }
 
-static int choose_ports(struct dev_cluster *c, const struct dev_spec *spec)
+/*
+ * An address for each daemon, one more for RDMA if wanted, one more for the log of each of several
+ * management servers, which the raft library takes as IPv4 only.
+ */
+static int choose_ports(struct dev_cluster *c, const struct dev_spec *spec,
+			char logs[DEV_MGMT_MAX][DEV_ADDRESS_MAX])
 {
-	int fds[2 * DEV_MEMBERS_MAX], status = 0;
-	unsigned int i, n = 0;
-	uint32_t port;
+	const char *log_ip = strchr(spec->listen, ':') ? "127.0.0.1" : spec->listen;
+	unsigned int i, nlogs = spec->mgmt > 1 ? spec->mgmt : 0;
+	struct ports p = { .n = 0 };
+	uint32_t base = spec->port_base;
+	int status = 0;
 
 	for (i = 0; i < c->nmembers && !status; i++) {
-		port = spec->port_base ? spec->port_base + i : 0;
-		status = choose_port(spec->listen, &port, c->members[i].address, fds, &n);
-		c->members[i].rdma[0] = 0;
+		struct dev_member *m = &c->members[i];
+
+		status = choose_port(&p, spec->listen, base ? base + i : 0, m->address);
+		m->rdma[0] = 0;
 		/* iWARP shares its ports with TCP: one that TCP has free suits every device. */
-		port = 0;
-		if (!status && spec->rdma && c->members[i].kind != DEV_MGMT)
-			status = choose_port(spec->rdma, &port, c->members[i].rdma, fds, &n);
+		if (!status && spec->rdma && m->kind != DEV_MGMT)
+			status = choose_port(&p, spec->rdma, 0, m->rdma);
 	}
-	while (n)
-		close(fds[--n]);
+	for (i = 0; i < nlogs && !status; i++)
+		status = choose_port(&p, log_ip, base ? base + c->nmembers + i : 0, logs[i]);
+	while (p.n)
+		close(p.fds[--p.n]);
 	return status;
 }
 
@@ -240,11 +288,24 @@ static int write_secret(const struct dev_cluster *c)
 	return write_file(dev_path(c, "secret", "", path), 0600, "%s\n", hex);
 }
 
+/* What a management server's [mgmt] says of its fellows: all log addresses, its own place. */
+static void describe_raft(const struct dev_spec *spec, char logs[DEV_MGMT_MAX][DEV_ADDRESS_MAX],
+			  unsigned int id, char buf[DEV_MGMT_TEXT])
+{
+	int len = snprintf(buf, DEV_MGMT_TEXT, "id = %u\nraft = ", id);
+	unsigned int i;
+
+	for (i = 0; i < spec->mgmt; i++)
+		len += snprintf(buf + len, DEV_MGMT_TEXT - len, "%s%s", i ? "," : "", logs[i]);
+	snprintf(buf + len, DEV_MGMT_TEXT - len, "\n");
+}
+
 static int write_member(const struct dev_cluster *c, const struct dev_member *m,
-			const struct dev_spec *spec)
+			const struct dev_spec *spec, char logs[DEV_MGMT_MAX][DEV_ADDRESS_MAX])
 {
 	char path[DEV_PATH_MAX], target[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "";
-	char lease[64] = "", rdma[128] = "", net[32] = "";
+	char lease[64] = "", mgmt[DEV_MGMT_TEXT], raft[DEV_MGMT_TEXT] = "";
+	char rdma[128] = "", net[32] = "";
 
 	if (spec->secret)
 		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);
@@ -254,12 +315,14 @@ static int write_member(const struct dev_cluster *c, const struct dev_member *m,
 		snprintf(rdma, sizeof(rdma), "listen_rdma = %s\n", m->rdma);
 	if (spec->net && m->kind != DEV_MGMT)
 		snprintf(net, sizeof(net), "net = %s\n", spec->net);
+	if (m->kind == DEV_MGMT && spec->mgmt > 1)
+		describe_raft(spec, logs, m - c->members + 1, raft);
 	/* Management grants leases to servers, metadata servers to clients. */
 	return write_file(dev_path(c, m->name, ".conf", path), 0644,
-			  "[node]\nname = %s\nlisten = %s\n%s%s%s[mgmt]\naddresses = %s\n%s"
+			  "[node]\nname = %s\nlisten = %s\n%s%s%s[mgmt]\naddresses = %s\n%s%s"
 			  "[target %s]\npath = %s\n[log]\nlevel = %s\n%s",
 			  m->name, m->address, rdma, net, m->kind == DEV_MDS ? lease : "",
-			  c->members[0].address, m->kind == DEV_MGMT ? lease : "", m->name,
+			  dev_mgmt(c, mgmt), m->kind == DEV_MGMT ? lease : "", raft, m->name,
 			  dev_path(c, m->name, "", target), spec->log_level, auth);
 }
 
@@ -281,17 +344,17 @@ static int format_member(const struct dev_cluster *c, const struct dev_member *m
 
 static int write_tools_conf(const struct dev_cluster *c, bool secret)
 {
-	char path[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "";
+	char path[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "", mgmt[DEV_MGMT_TEXT];
 
 	if (secret)
 		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);
 	return write_file(dev_path(c, "weft", ".conf", path), 0644, "[mgmt]\naddresses = %s\n%s",
-			  c->members[0].address, auth);
+			  dev_mgmt(c, mgmt), auth);
 }
 
 static void name_members(struct dev_cluster *c, const struct dev_spec *spec)
 {
-	const uint32_t count[] = { 1, spec->mds, spec->oss };
+	const uint32_t count[] = { spec->mgmt, spec->mds, spec->oss };
 	enum dev_kind kind;
 	uint32_t i;
 
@@ -308,6 +371,7 @@ static void name_members(struct dev_cluster *c, const struct dev_spec *spec)
 
 int dev_create(struct dev_cluster *c, const struct dev_spec *spec)
 {
+	char logs[DEV_MGMT_MAX][DEV_ADDRESS_MAX];
 	uint8_t fsid[16];
 	unsigned int i;
 	int status;
@@ -315,13 +379,13 @@ int dev_create(struct dev_cluster *c, const struct dev_spec *spec)
 	name_members(c, spec);
 	status = make_directory(c);
 	if (!status)
-		status = choose_ports(c, spec);
+		status = choose_ports(c, spec, logs);
 	if (!status && weft_uuid_random(fsid))
 		status = weft_say(WEFT_EXIT_FAILED, "the system has no random numbers");
 	if (!status && spec->secret)
 		status = write_secret(c);
 	for (i = 0; i < c->nmembers && !status; i++) {
-		status = write_member(c, &c->members[i], spec);
+		status = write_member(c, &c->members[i], spec, logs);
 		if (!status)
 			status = format_member(c, &c->members[i], spec, fsid);
 	}
