@@ -244,8 +244,8 @@ int weft_fs_connect(const struct weft_connect_opts *opts, const struct weft_fs_o
 		weft_map_refresh(fs, 0);
 		ret = fs_wait_until(fs, fs_has_map, &timeout);
 	}
-	if (ret == -ETIMEDOUT && fs->mgmt->links[0].error)
-		ret = fs->mgmt->links[0].error;
+	if (ret == -ETIMEDOUT)
+		ret = fs->mgmt->links[0].error ?: fs->map_error ?: ret;
 	if (!ret && !fs_is_active(fs))
 		ret = -ENODEV;
 	if (!ret)

@@ -206,6 +206,7 @@ static int map_take(struct weft_fs *fs, void *buf, size_t len)
 		ret = map_add_objects(fs, &map->view);
 	if (ret) {
 		pr_err_ratelimited("weft: the map from management is refused: error %d\n", ret);
+		WRITE_ONCE(fs->map_error, ret);
 		weft_map_free(map);
 		return ret;
 	}

@@ -211,6 +211,7 @@ struct weft_fs {
 	bool closing;  /* disconnect has begun: sessions and map are not kept up any more */
 	bool stopping; /* links do not come back */
 	bool connecting;
+	int map_error; /* why the last map that was refused was */
 	struct weft_map __rcu *map;
 	struct weft_peer *mgmt;
 	struct xarray peers;	/* by target */

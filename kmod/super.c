@@ -138,6 +138,10 @@ static int weft_connect_error(struct fs_context *fc, const struct weft_mount_opt
 	case -EBADMSG:
 		errorfc(fc, "management server at %s sent a damaged cluster map", opts->mgmt);
 		break;
+	case -EXDEV:
+		errorfc(fc, "a server of the cluster at %s belongs to another file system",
+			opts->mgmt);
+		break;
 	default:
 		errorfc(fc, "connecting to %s failed with error %d", opts->mgmt, -err);
 	}

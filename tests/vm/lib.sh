@@ -19,7 +19,7 @@
 #	scaled N			N on the stock kernel, a fifth on kernels with checkers
 #	weft_module			load it, with what it depends on
 #	weft_module_remove		all of ours; fails while it is used
-#	weft_up [MDS [OSS]]		module, cluster on loopback in /data/weft (2 and 3)
+#	weft_up [MDS [OSS [OPTION...]]]	module, cluster on loopback in /data/weft (2 and 3)
 #	weft_mount [DIR [OPTIONS]]	mount it ($MNT)
 #	weft_umount [DIR]
 #	weft_down			umount all, stop the cluster, remove the module
@@ -100,7 +100,7 @@ declare -A _sentence=(
 	[ENODATA]="No data available" [EOPNOTSUPP]="Operation not supported" [ESTALE]="Stale file handle"
 	[ETIMEDOUT]="Connection timed out" [ECONNREFUSED]="Connection refused"
 	[EHOSTUNREACH]="No route to host" [ENETUNREACH]="Network is unreachable"
-	[EPROTO]="Protocol error" [EPROTONOSUPPORT]="Protocol not supported"
+	[EPROTO]="Protocol error" [EBADMSG]="Bad message" [EPROTONOSUPPORT]="Protocol not supported"
 	[EUCLEAN]="Structure needs cleaning" [EKEYREJECTED]="Key was rejected by service"
 	[ENOTCONN]="Transport endpoint is not connected" [ESHUTDOWN]="Cannot send after transport"
 )
@@ -156,7 +156,8 @@ weft_up() {
 	fi
 	weft_module || return
 	mkdir -p $WEFT_DIR
-	weft dev up --dir $WEFT_DIR --mds "${1:-2}" --oss "${2:-3}" "${rdma[@]}" >/run/weft-up || return
+	weft dev up --dir $WEFT_DIR --mds "${1:-2}" --oss "${2:-3}" "${rdma[@]}" "${@:3}" \
+		>/run/weft-up || return
 	cat /run/weft-up
 	# The line it prints for people is the one that is used here.
 	WEFT_SOURCE=$(grep -o '[^ ]*:/ ' /run/weft-up | head -n 1 | tr -d ' ')
@@ -191,7 +192,7 @@ progress() {
 weft_down() {
 	local dir
 	while read -r _ dir _; do
-		umount "$dir" || umount -f "$dir"
+		timeout -s KILL 120 umount "$dir" || umount -f "$dir"
 	done < <(grep ' weft ' /proc/mounts | tac)
 	if [ -n "${WEFT_SOURCE:-}" ]; then
 		weft dev down --dir $WEFT_DIR

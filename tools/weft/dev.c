@@ -225,7 +225,8 @@ static bool holds(const struct dev_cluster *c, dev_condition *cond, void *arg, c
 	q.list = &lr;
 	if (!ask_quietly(c, &q, &list, err)) {
 		snprintf(err, WEFT_ADMIN_ERR_MAX, "%u of %u servers are up, %u targets",
-			 status->status->nodes_up, c->nmembers - dev_count(c, DEV_MGMT), status->status->targets_up);
+			 status->status->nodes_up, c->nmembers - dev_count(c, DEV_MGMT),
+			 status->status->targets_up);
 		yes = cond(c, list->listing, status->status, arg);
 		weft__admin_reply__free_unpacked(list, NULL);
 	}

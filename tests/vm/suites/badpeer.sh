@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Peers that cannot be trusted: between mount and servers stands tests/cluster/meddler, which changes
+# versions, file system ids, maps, single bits of data, and bytes of messages. A mount is refused with
+# an errno and a sentence of its own; one that is there survives, and nothing is lost.
+# seconds: 400
+. "$WEFT_TOP/tests/vm/lib.sh"
+
+said=/run/meddler
+meddler=
+
+# Management is met at port 20001, the others behind it.
+pairs() {
+	weft dev status --dir $WEFT_DIR -o json | grep -o '127.0.0.1:[0-9]*' |
+		awk -F: '{ print 20000 + NR "=" $2 }'
+}
+
+# meddle RULE...: from now on, for each connection
+meddle() {
+	local rule rules=()
+	for rule in "$@"; do
+		rules+=(--rule "$rule")
+	done
+	[ -z "$meddler" ] || { kill -KILL "$meddler"; wait "$meddler" 2>/dev/null; }
+	"$WEFT_BUILD/tests/cluster/meddler" --seed 7 "${rules[@]}" $(pairs) >$said 2>&1 &
+	meddler=$!
+	for _ in $(seq 200); do
+		grep -q ready $said && return 0
+		kill -0 $meddler 2>/dev/null || break
+		sleep 0.05
+	done
+	cat $said
+	return 1
+}
+meddled() { grep -c "^$1 " $said; }
+
+# refused RULE ERRNO WORDS: the mount is refused so, and says so
+refused() {
+	require "meddler: $1" meddle "$1"
+	expect_errno "$2" weft_mount
+	mkdir -p $MNT
+	said_words=$(weft_mount 2>&1)
+	check "$1: it says: $3" grep -q "$3" <<<"$said_words"
+	check "$1: that was the reason" test "$(meddled "$1")" -gt 0
+	refuse "$1: nothing is mounted" grep -q " $MNT weft " /proc/mounts
+}
+
+require "cluster starts" weft_up
+WEFT_SOURCE=127.0.0.1:20001:/
+
+refused want-version EPROTONOSUPPORT "no protocol version in common"
+refused version EPROTONOSUPPORT "no protocol version in common"
+refused want-fsid EXDEV "another file system"
+refused fsid EXDEV "another file system"
+refused map-fsid EXDEV "another file system"
+refused map-bit EBADMSG "damaged cluster map"
+refused map-ref EBADMSG "damaged cluster map"
+refused map-short EBADMSG "damaged cluster map"
+refused map-version EPROTONOSUPPORT "no protocol version in common"
+
+meddle map-bit:2
+require "every second map is damaged: the mount waits for a good one" weft_mount
+check "a file" bash -c "echo hello >$MNT/hello"
+require "unmount" weft_umount
+
+dd if=/dev/urandom of=/data/source bs=1M count=16 status=none
+require "bits flip on the way to the servers" meddle request-bit:5
+require "mount with checksums" weft_mount $MNT checksum
+for i in 1 2 3; do
+	check "copy $i" dd if=/data/source of=$MNT/copy$i bs=256K conv=fsync status=none
+done
+check "bits were flipped" test "$(meddled request-bit)" -gt 10
+require "bits flip on the way back" meddle reply-bit:5
+for i in 1 2 3; do
+	drop_caches
+	check "copy $i is what was written" cmp /data/source $MNT/copy$i
+done
+check "bits were flipped" test "$(meddled reply-bit)" -gt 10
+require "an honest peer" meddle
+check "direct" dd if=$MNT/copy1 of=/data/direct bs=1M iflag=direct status=none
+check "is what was written" cmp /data/source /data/direct
+require "unmount" weft_umount
+
+# Of nonsense in replies may come an error or a wait, never a crash, nor damage on the servers.
+babble() {
+	local i
+	for i in $(seq "$(scaled 60)"); do
+		timeout -s KILL 2 bash -c "
+			mkdir $MNT/babble/$i; echo $i >$MNT/babble/$i/a; mv $MNT/babble/$i/a $MNT/babble/$i/b
+			ls -l $MNT/babble; cat $MNT/babble/*/b; stat -f $MNT" >/dev/null 2>&1
+	done
+	return 0
+}
+for rule in header:9 body:9; do
+	require "an honest peer" meddle
+	require "mount" weft_mount
+	mkdir -p $MNT/babble
+	require "meddler: $rule" meddle $rule
+	check "work among nonsense ends: $rule" babble
+	check "there was nonsense" test "$(meddled "${rule%:*}")" -gt 20
+	require "an honest peer" meddle
+	umount -f $MNT
+	refuse "unmounted" grep -q " $MNT weft " /proc/mounts
+	require "mount" weft_mount
+	check "what was written before is what it was" cmp /data/source $MNT/copy1
+	check "names can be removed" rm -rf $MNT/babble
+	require "unmount" weft_umount
+done
