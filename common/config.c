@@ -167,7 +167,7 @@ static char *next_line(char *str, int num, void *stream)
 	return c->ret ? NULL : str;
 }
 
-static int parse_size(const char *s, uint64_t *num, bool suffix)
+static int parse_number(const char *s, uint64_t *num, bool suffix)
 {
 	static const char units[] = "KMGT";
 	const char *unit;
@@ -188,6 +188,11 @@ static int parse_size(const char *s, uint64_t *num, bool suffix)
 		end++;
 	}
 	return *end ? -EINVAL : 0;
+}
+
+int weft_parse_size(const char *s, uint64_t *size)
+{
+	return parse_number(s, size, true);
 }
 
 static int parse_bool(const char *s, uint64_t *num)
@@ -219,7 +224,7 @@ static void parse_value(struct weft_config *c, struct entry *e)
 		break;
 	case WEFT_CONFIG_U64:
 	case WEFT_CONFIG_SIZE:
-		ret = parse_size(e->value, &e->num, e->key->type == WEFT_CONFIG_SIZE);
+		ret = parse_number(e->value, &e->num, e->key->type == WEFT_CONFIG_SIZE);
 		break;
 	case WEFT_CONFIG_BOOL:
 		ret = parse_bool(e->value, &e->num);

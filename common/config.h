@@ -134,4 +134,13 @@ int weft_config_split(const char **list, char *buf, size_t len);
  */
 int weft_parse_hostport(const char *s, char *host, size_t len, uint16_t *port);
 
+/**
+ * weft_parse_size() - a number, perhaps with a unit: "4096", "64K", "4G", "1T"
+ * @s: the string
+ * @size: filled with the number of bytes
+ *
+ * Return: 0 or -EINVAL.
+ */
+int weft_parse_size(const char *s, uint64_t *size);
+
 #endif

@@ -69,27 +69,6 @@ static int complain(int status, const char *sentence)
 	return status;
 }
 
-static int parse_size(const char *s, uint64_t *size)
-{
-	static const char units[] = "KMGT";
-	unsigned long long n;
-	const char *unit;
-	char *end;
-
-	errno = 0;
-	n = strtoull(s, &end, 10);
-	if (errno || end == s || *s == '-')
-		return -EINVAL;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (*end && (!unit || end[1]))
-		return -EINVAL;
-	while (unit && unit-- >= units)
-		if (__builtin_mul_overflow(n, 1024ull, &n))
-			return -EINVAL;
-	*size = n;
-	return n ? 0 : -EINVAL;
-}
-
 /*
  * Devices are remembered by the name that was given, made absolute: what a link such as
  * /dev/disk/by-id/... points to changes from one start of the machine to the next.
@@ -132,8 +111,8 @@ static int take_option(struct args *a, int opt, const char *value)
 		strcpy(a->target.data, path);
 		return 0;
 	case 's':
-		ret = parse_size(value, &a->target.data_size);
-		return ret ? complain(EXIT_USAGE, "--size is not a size such as 100G") : 0;
+		ret = weft_parse_size(value, &a->target.data_size);
+		return ret || !a->target.data_size ? complain(EXIT_USAGE, "--size is not a size such as 100G") : 0;
 	case 'R':
 		a->flags |= WEFT_FORMAT_REFORMAT;
 		return 0;

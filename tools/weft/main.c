@@ -143,27 +143,6 @@ int weft_say(int status, const char *fmt, ...)
 	return status;
 }
 
-int weft_parse_size(const char *s, uint64_t *size)
-{
-	static const char units[] = "KMGT";
-	unsigned long long n;
-	const char *unit;
-	char *end;
-
-	errno = 0;
-	n = strtoull(s, &end, 10);
-	if (errno || end == s || *s == '-')
-		return -EINVAL;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (*end && (!unit || end[1]))
-		return -EINVAL;
-	while (unit && unit-- >= units)
-		if (__builtin_mul_overflow(n, 1024ull, &n))
-			return -EINVAL;
-	*size = n;
-	return 0;
-}
-
 static int common_option(struct weft_cmd *cmd, int opt, int *status)
 {
 	uint64_t ms;

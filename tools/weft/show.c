@@ -13,92 +13,6 @@
 #include "proto/map.h"
 #include "tools/weft/weft.h"
 
-/* ---- asking */
-
-int weft_ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep)
-{
-	Weft__StatusRequest s = WEFT__STATUS_REQUEST__INIT;
-	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
-	int status;
-
-	q.op_case = WEFT__ADMIN_REQUEST__OP_STATUS;
-	q.status = &s;
-	status = weft_ask(cmd, &q, rep);
-	if (status || (*rep)->op_case == WEFT__ADMIN_REPLY__OP_STATUS)
-		return status;
-	weft__admin_reply__free_unpacked(*rep, NULL);
-	return weft_say(WEFT_EXIT_FAILED, "management's answer is not a status");
-}
-
-int weft_ask_listing(const struct weft_cmd *cmd, bool clients, Weft__AdminReply **rep)
-{
-	Weft__AdminRequest q = WEFT__ADMIN_REQUEST__INIT;
-	Weft__ListRequest l = WEFT__LIST_REQUEST__INIT;
-	int status;
-
-	l.clients = clients;
-	q.op_case = WEFT__ADMIN_REQUEST__OP_LIST;
-	q.list = &l;
-	status = weft_ask(cmd, &q, rep);
-	if (status || (*rep)->op_case == WEFT__ADMIN_REPLY__OP_LISTING)
-		return status;
-	weft__admin_reply__free_unpacked(*rep, NULL);
-	return weft_say(WEFT_EXIT_FAILED, "management's answer is not a list");
-}
-
-/* ---- finding things in a listing; ids are searched, not trusted */
-
-static const Weft__Node *node_of(const Weft__Listing *l, uint32_t id)
-{
-	size_t i;
-
-	for (i = 0; i < l->n_nodes; i++)
-		if (l->nodes[i]->id == id)
-			return l->nodes[i];
-	return NULL;
-}
-
-static const Weft__Target *target_of(const Weft__Listing *l, uint32_t id)
-{
-	size_t i;
-
-	for (i = 0; i < l->n_targets; i++)
-		if (l->targets[i]->id == id)
-			return l->targets[i];
-	return NULL;
-}
-
-static const Weft__TargetUsage *usage_of(const Weft__Listing *l, uint32_t target)
-{
-	size_t i;
-
-	for (i = 0; i < l->n_usage; i++)
-		if (l->usage[i]->target == target)
-			return l->usage[i];
-	return NULL;
-}
-
-static uint32_t group_of(const Weft__Listing *l, uint32_t target)
-{
-	size_t i, j;
-
-	for (i = 0; i < l->n_groups; i++)
-		for (j = 0; j < l->groups[i]->n_members; j++)
-			if (l->groups[i]->members[j]->target == target)
-				return l->groups[i]->id;
-	return 0;
-}
-
-static const char *pool_name(const Weft__Listing *l, uint32_t id)
-{
-	size_t i;
-
-	for (i = 0; i < l->n_pools; i++)
-		if (l->pools[i]->id == id)
-			return l->pools[i]->name;
-	return "-";
-}
-
 static const char *state_name(bool up)
 {
 	return up ? "up" : "down";
@@ -117,6 +31,40 @@ static int print_rows(const struct weft_cmd *cmd, json_t *rows, const struct wef
 
 	json_decref(rows);
 	return ret ? weft_say(WEFT_EXIT_FAILED, "cannot write: %s", strerror(-ret)) : 0;
+}
+
+/* One row of a list. Return: its object, or NULL: it is left out. */
+typedef json_t *list_row(const Weft__Listing *l, size_t i);
+
+/* struct list - a list command: @count of a listing's things, each a @row, shown in @columns */
+struct list {
+	const struct weft_column *columns;
+	size_t (*count)(const Weft__Listing *l);
+	list_row *row;
+	bool clients;
+};
+
+static int show_list(struct weft_cmd *cmd, int argc, char **argv, const struct list *list)
+{
+	Weft__AdminReply *rep;
+	json_t *rows, *row;
+	size_t i, n;
+	int status;
+
+	if (!weft_no_arguments(cmd, argc, argv, &status))
+		return status;
+	status = weft_ask_listing(cmd, list->clients, &rep);
+	if (status)
+		return status;
+	rows = json_array();
+	n = list->count(rep->listing);
+	for (i = 0; i < n; i++) {
+		row = list->row(rep->listing, i);
+		if (row)
+			json_array_append_new(rows, row);
+	}
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return print_rows(cmd, rows, list->columns);
 }
 
 /* ---- nodes */
@@ -146,6 +94,23 @@ static json_t *rails_json(const Weft__Node *n)
 	return a;
 }
 
+static size_t node_count(const Weft__Listing *l)
+{
+	return l->n_nodes;
+}
+
+static json_t *node_row(const Weft__Listing *l, size_t i)
+{
+	const Weft__Node *n = l->nodes[i];
+	json_t *row = json_pack("{s:I, s:s, s:s, s:s, s:o, s:o}", "id", (json_int_t)n->id, "name",
+				n->name, "state", state_name(n->up), "domain", n->domain,
+				"addresses", rails_json(n), "uuid", uuid_json(&n->uuid));
+
+	if (row && i < l->n_silent_ms)
+		json_object_set_new(row, "silent_ms", json_integer(l->silent_ms[i]));
+	return row;
+}
+
 int weft_cmd_node_list(struct weft_cmd *cmd, int argc, char **argv)
 {
 	static const struct weft_column columns[] = {
@@ -154,39 +119,24 @@ int weft_cmd_node_list(struct weft_cmd *cmd, int argc, char **argv)
 		{ "domain", "DOMAIN", 0 }, { "silent_ms", "SILENT-MS", 0 },
 		{ NULL, NULL, 0 },
 	};
-	Weft__AdminReply *rep;
-	json_t *rows, *row;
-	size_t i;
-	int status;
+	static const struct list list = { columns, node_count, node_row, false };
 
-	if (!weft_no_arguments(cmd, argc, argv, &status))
-		return status;
-	status = weft_ask_listing(cmd, false, &rep);
-	if (status)
-		return status;
-	rows = json_array();
-	for (i = 0; i < rep->listing->n_nodes; i++) {
-		const Weft__Node *n = rep->listing->nodes[i];
-
-		row = json_pack("{s:I, s:s, s:s, s:s, s:o, s:o}", "id", (json_int_t)n->id, "name",
-				n->name, "state", state_name(n->up), "domain", n->domain,
-				"addresses", rails_json(n), "uuid", uuid_json(&n->uuid));
-		if (row && i < rep->listing->n_silent_ms)
-			json_object_set_new(row, "silent_ms",
-					    json_integer(rep->listing->silent_ms[i]));
-		json_array_append_new(rows, row);
-	}
-	weft__admin_reply__free_unpacked(rep, NULL);
-	return print_rows(cmd, rows, columns);
+	return show_list(cmd, argc, argv, &list);
 }
 
 /* ---- targets */
 
-static json_t *target_json(const Weft__Listing *l, const Weft__Target *t)
+static size_t target_count(const Weft__Listing *l)
 {
-	const Weft__TargetUsage *u = usage_of(l, t->id);
-	const Weft__Node *n = node_of(l, t->node);
-	uint32_t group = group_of(l, t->id);
+	return l->n_targets;
+}
+
+static json_t *target_row(const Weft__Listing *l, size_t i)
+{
+	const Weft__Target *t = l->targets[i];
+	const Weft__TargetUsage *u = weft_usage_of(l, t->id);
+	const Weft__Node *n = weft_node_of(l, t->node);
+	uint32_t group = weft_group_of(l, t->id);
 	json_t *row;
 
 	row = json_pack("{s:I, s:s, s:s, s:s, s:I, s:o}", "id", (json_int_t)t->id, "type",
@@ -194,7 +144,7 @@ static json_t *target_json(const Weft__Listing *l, const Weft__Target *t)
 			n ? n->name : "-", "capacity", (json_int_t)t->capacity, "uuid",
 			uuid_json(&t->uuid));
 	if (row && t->pool)
-		json_object_set_new(row, "pool", json_string(pool_name(l, t->pool)));
+		json_object_set_new(row, "pool", json_string(weft_pool_name(l, t->pool)));
 	if (row && group)
 		json_object_set_new(row, "group", json_integer(group));
 	if (row && u) {
@@ -220,21 +170,9 @@ int weft_cmd_target_list(struct weft_cmd *cmd, int argc, char **argv)
 		{ "uuid", "UUID", 0 },
 		{ NULL, NULL, 0 },
 	};
-	Weft__AdminReply *rep;
-	json_t *rows;
-	size_t i;
-	int status;
+	static const struct list list = { columns, target_count, target_row, false };
 
-	if (!weft_no_arguments(cmd, argc, argv, &status))
-		return status;
-	status = weft_ask_listing(cmd, false, &rep);
-	if (status)
-		return status;
-	rows = json_array();
-	for (i = 0; i < rep->listing->n_targets; i++)
-		json_array_append_new(rows, target_json(rep->listing, rep->listing->targets[i]));
-	weft__admin_reply__free_unpacked(rep, NULL);
-	return print_rows(cmd, rows, columns);
+	return show_list(cmd, argc, argv, &list);
 }
 
 /* ---- groups */
@@ -254,14 +192,31 @@ static json_t *members_json(const Weft__Listing *l, const Weft__Group *g)
 	size_t i;
 
 	for (i = 0; i < g->n_members; i++) {
-		const Weft__Target *t = target_of(l, g->members[i]->target);
-		const Weft__Node *n = t ? node_of(l, t->node) : NULL;
+		const Weft__Target *t = weft_target_of(l, g->members[i]->target);
+		const Weft__Node *n = t ? weft_node_of(l, t->node) : NULL;
 
 		snprintf(text, sizeof(text), "%u:%s@%s", g->members[i]->target,
 			 member_state(g->members[i]->state), n ? n->name : "?");
 		json_array_append_new(a, json_string(text));
 	}
 	return a;
+}
+
+static size_t group_count(const Weft__Listing *l)
+{
+	return l->n_groups;
+}
+
+static json_t *group_row(const Weft__Listing *l, size_t i)
+{
+	const Weft__Group *g = l->groups[i];
+	json_t *row = json_pack("{s:I, s:s, s:I, s:o}", "id", (json_int_t)g->id, "type",
+				weft_target_kind_name(g->kind), "epoch", (json_int_t)g->epoch,
+				"members", members_json(l, g));
+
+	if (row && g->kind == WEFT_MDT && i < l->n_group_shards)
+		json_object_set_new(row, "shards", json_integer(l->group_shards[i]));
+	return row;
 }
 
 int weft_cmd_group_list(struct weft_cmd *cmd, int argc, char **argv)
@@ -271,33 +226,35 @@ int weft_cmd_group_list(struct weft_cmd *cmd, int argc, char **argv)
 		{ "epoch", "EPOCH", 0 },   { "members", "MEMBERS", 0 },
 		{ "shards", "SHARDS", 0 }, { NULL, NULL, 0 },
 	};
-	Weft__AdminReply *rep;
-	json_t *rows, *row;
-	size_t i;
-	int status;
+	static const struct list list = { columns, group_count, group_row, false };
 
-	if (!weft_no_arguments(cmd, argc, argv, &status))
-		return status;
-	status = weft_ask_listing(cmd, false, &rep);
-	if (status)
-		return status;
-	rows = json_array();
-	for (i = 0; i < rep->listing->n_groups; i++) {
-		const Weft__Group *g = rep->listing->groups[i];
-
-		row = json_pack("{s:I, s:s, s:I, s:o}", "id", (json_int_t)g->id, "type",
-				weft_target_kind_name(g->kind), "epoch", (json_int_t)g->epoch,
-				"members", members_json(rep->listing, g));
-		if (row && g->kind == WEFT_MDT && i < rep->listing->n_group_shards)
-			json_object_set_new(row, "shards",
-					    json_integer(rep->listing->group_shards[i]));
-		json_array_append_new(rows, row);
-	}
-	weft__admin_reply__free_unpacked(rep, NULL);
-	return print_rows(cmd, rows, columns);
+	return show_list(cmd, argc, argv, &list);
 }
 
 /* ---- pools */
+
+static size_t pool_count(const Weft__Listing *l)
+{
+	return l->n_pools;
+}
+
+static json_t *pool_row(const Weft__Listing *l, size_t i)
+{
+	const Weft__Pool *p = l->pools[i];
+	json_t *groups = json_array();
+	char redundancy[32];
+	size_t j;
+
+	for (j = 0; j < p->n_groups; j++)
+		json_array_append_new(groups, json_integer(p->groups[j]));
+	if (p->redundancy == WEFT_EC)
+		snprintf(redundancy, sizeof(redundancy), "ec %u+%u", p->k, p->m);
+	else
+		snprintf(redundancy, sizeof(redundancy), "replica %u", p->k);
+	return json_pack("{s:I, s:s, s:s, s:I, s:o}", "id", (json_int_t)p->id, "name", p->name,
+			 "redundancy", redundancy, "chunk_size",
+			 (json_int_t)1 << (p->chunk_shift & 31), "groups", groups);
+}
 
 int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv)
 {
@@ -309,39 +266,23 @@ int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv)
 		{ "groups", "GROUPS", 0 },
 		{ NULL, NULL, 0 },
 	};
-	Weft__AdminReply *rep;
-	json_t *rows, *groups;
-	char redundancy[32];
-	size_t i, j;
-	int status;
+	static const struct list list = { columns, pool_count, pool_row, false };
 
-	if (!weft_no_arguments(cmd, argc, argv, &status))
-		return status;
-	status = weft_ask_listing(cmd, false, &rep);
-	if (status)
-		return status;
-	rows = json_array();
-	for (i = 0; i < rep->listing->n_pools; i++) {
-		const Weft__Pool *p = rep->listing->pools[i];
-
-		groups = json_array();
-		for (j = 0; j < p->n_groups; j++)
-			json_array_append_new(groups, json_integer(p->groups[j]));
-		if (p->redundancy == WEFT_EC)
-			snprintf(redundancy, sizeof(redundancy), "ec %u+%u", p->k, p->m);
-		else
-			snprintf(redundancy, sizeof(redundancy), "replica %u", p->k);
-		json_array_append_new(rows, json_pack("{s:I, s:s, s:s, s:I, s:o}", "id",
-						      (json_int_t)p->id, "name", p->name,
-						      "redundancy", redundancy, "chunk_size",
-						      (json_int_t)1 << (p->chunk_shift & 31),
-						      "groups", groups));
-	}
-	weft__admin_reply__free_unpacked(rep, NULL);
-	return print_rows(cmd, rows, columns);
+	return show_list(cmd, argc, argv, &list);
 }
 
 /* ---- clients */
+
+static size_t client_count(const Weft__Listing *l)
+{
+	return l->n_clients;
+}
+
+static json_t *client_row(const Weft__Listing *l, size_t i)
+{
+	return json_pack("{s:I, s:s}", "session", (json_int_t)l->clients[i]->session, "host",
+			 l->clients[i]->host);
+}
 
 int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv)
 {
@@ -350,40 +291,46 @@ int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv)
 		{ "host", "HOST", 0 },
 		{ NULL, NULL, 0 },
 	};
-	Weft__AdminReply *rep;
-	json_t *rows;
-	size_t i;
-	int status;
+	static const struct list list = { columns, client_count, client_row, true };
 
-	if (!weft_no_arguments(cmd, argc, argv, &status))
-		return status;
-	status = weft_ask_listing(cmd, true, &rep);
-	if (status)
-		return status;
-	rows = json_array();
-	for (i = 0; i < rep->listing->n_clients; i++)
-		json_array_append_new(rows, json_pack("{s:I, s:s}", "session",
-						      (json_int_t)rep->listing->clients[i]->session,
-						      "host", rep->listing->clients[i]->host));
-	weft__admin_reply__free_unpacked(rep, NULL);
-	return print_rows(cmd, rows, columns);
+	return show_list(cmd, argc, argv, &list);
 }
 
 /* ---- space */
 
-/* Sums up the targets of a pool (0: metadata). */
-static json_t *df_row(const Weft__Listing *l, uint32_t pool, const char *name)
+static size_t df_count(const Weft__Listing *l)
 {
+	return l->n_pools + 1;
+}
+
+/* Of pools of one name the last one is for new files; it has all groups. */
+static bool newest(const Weft__Listing *l, size_t i)
+{
+	size_t j;
+
+	for (j = i + 1; j < l->n_pools; j++)
+		if (!strcmp(l->pools[i]->name, l->pools[j]->name))
+			return false;
+	return true;
+}
+
+/* Sums up the targets of a pool, last of all those of metadata (pool 0). */
+static json_t *df_row(const Weft__Listing *l, size_t at)
+{
+	uint32_t pool = at < l->n_pools ? l->pools[at]->id : 0;
+	const char *name = pool ? l->pools[at]->name : "(metadata)";
 	uint64_t total = 0, used = 0, inodes = 0, inodes_used = 0;
 	unsigned int silent = 0;
 	size_t i;
 	json_t *row;
 
+	if (pool && !newest(l, at))
+		return NULL;
 	for (i = 0; i < l->n_targets; i++) {
 		const Weft__Target *t = l->targets[i];
-		const Weft__TargetUsage *u = usage_of(l, t->id);
+		const Weft__TargetUsage *u = weft_usage_of(l, t->id);
 
-		if (pool ? t->pool != pool : t->kind != WEFT_MDT || !group_of(l, t->id))
+		if (pool ? t->pool != pool : t->kind != WEFT_MDT || !weft_group_of(l, t->id))
 			continue;
 		silent += !u;
 		if (!u)
@@ -404,17 +351,6 @@ static json_t *df_row(const Weft__Listing *l, uint32_t pool, const char *name)
 	return row;
 }
 
-/* Of pools of one name the last one is for new files; it has all groups. */
-static bool newest(const Weft__Listing *l, size_t i)
-{
-	size_t j;
-
-	for (j = i + 1; j < l->n_pools; j++)
-		if (!strcmp(l->pools[i]->name, l->pools[j]->name))
-			return false;
-	return true;
-}
-
 int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv)
 {
 	static const struct weft_column columns[] = {
@@ -427,25 +363,9 @@ int weft_cmd_df(struct weft_cmd *cmd, int argc, char **argv)
 		{ "not_reported", "NOT-REPORTED", 0 },
 		{ NULL, NULL, 0 },
 	};
-	Weft__AdminReply *rep;
-	json_t *rows;
-	size_t i;
-	int status;
+	static const struct list list = { columns, df_count, df_row, false };
 
-	if (!weft_no_arguments(cmd, argc, argv, &status))
-		return status;
-	status = weft_ask_listing(cmd, false, &rep);
-	if (status)
-		return status;
-	rows = json_array();
-	for (i = 0; i < rep->listing->n_pools; i++)
-		if (newest(rep->listing, i))
-			json_array_append_new(rows,
-					      df_row(rep->listing, rep->listing->pools[i]->id,
-						     rep->listing->pools[i]->name));
-	json_array_append_new(rows, df_row(rep->listing, 0, "(metadata)"));
-	weft__admin_reply__free_unpacked(rep, NULL);
-	return print_rows(cmd, rows, columns);
+	return show_list(cmd, argc, argv, &list);
 }
 
 /* ---- status */

@@ -43,16 +43,6 @@ struct gather {
 	size_t n, pending;
 };
 
-static const Weft__Node *node_of(const Weft__Listing *l, uint32_t id)
-{
-	size_t i;
-
-	for (i = 0; i < l->n_nodes; i++)
-		if (l->nodes[i]->id == id)
-			return l->nodes[i];
-	return NULL;
-}
-
 static unsigned int node_addrs(const Weft__Node *node, struct weft_rpc_addr *addrs)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -223,7 +213,7 @@ static int gather(const struct weft_cmd *cmd, const Weft__Listing *l,
 
 		a->gather = &g;
 		a->target = targets[i];
-		a->err = ask_start(a, node_of(l, a->target->node), cmd->timeout_ms);
+		a->err = ask_start(a, weft_node_of(l, a->target->node), cmd->timeout_ms);
 		g.pending += a->started;
 	}
 	if (g.pending)

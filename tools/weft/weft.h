@@ -82,8 +82,16 @@ int weft_ask(const struct weft_cmd *cmd, const Weft__AdminRequest *q, Weft__Admi
 int weft_ask_status(const struct weft_cmd *cmd, Weft__AdminReply **rep);
 int weft_ask_listing(const struct weft_cmd *cmd, bool clients, Weft__AdminReply **rep);
 
-/* weft_parse_size() - "64K", "4G". Return: 0 or -EINVAL. */
-int weft_parse_size(const char *s, uint64_t *size);
+/* Things in a listing by their ids, or NULL; ids are searched, not trusted. */
+const Weft__Node *weft_node_of(const Weft__Listing *l, uint32_t id);
+const Weft__Target *weft_target_of(const Weft__Listing *l, uint32_t id);
+const Weft__TargetUsage *weft_usage_of(const Weft__Listing *l, uint32_t target);
+
+/* weft_group_of() - the group of a target, 0: none */
+uint32_t weft_group_of(const Weft__Listing *l, uint32_t target);
+
+/* weft_pool_name() - name of a pool, "-": none */
+const char *weft_pool_name(const Weft__Listing *l, uint32_t id);
 
 /* The commands. */
 int weft_cmd_status(struct weft_cmd *cmd, int argc, char **argv);
