@@ -236,7 +236,7 @@ struct inode *weft_iget(struct super_block *sb, const struct weft_attr *attr, u6
 	inode = iget_locked(sb, ino);
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (inode->i_state & I_NEW) {
+	if (inode_state_read_once(inode) & I_NEW) {
 		weft_inode_setup(inode, attr);
 		weft_attr_apply(inode, attr, le64_to_cpu(attr->data_version), stamp);
 		unlock_new_inode(inode);

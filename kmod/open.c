@@ -52,7 +52,7 @@ int weft_open_get(struct inode *inode)
 		if (wait_on_bit(&wi->flags, WEFT_I_UNLINKING, TASK_KILLABLE))
 			return -EINTR;
 	}
-	if (!wi->open_count && !inode->i_nlink && !(inode->i_state & I_LINKABLE)) {
+	if (!wi->open_count && !inode->i_nlink && !(inode_state_read_once(inode) & I_LINKABLE)) {
 		spin_unlock(&wsb->open_lock);
 		return -ESTALE;
 	}

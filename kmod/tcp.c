@@ -532,7 +532,7 @@ static int wtcp_connect(struct weft_tcp *t, const struct sockaddr_storage *addr)
 	struct sock *sk = t->sock->sk;
 	int ret;
 
-	ret = kernel_connect(t->sock, (struct sockaddr *)&to, len, O_NONBLOCK);
+	ret = kernel_connect(t->sock, (struct sockaddr_unsized *)&to, len, O_NONBLOCK);
 	if (ret != -EINPROGRESS)
 		return ret;
 	wait_event_timeout(*weft_link_wait(link), wtcp_settled(t) || weft_link_stopping(link),

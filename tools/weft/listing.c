@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What management knows: asked for in one request, things in its answer found by their ids. It fails
- * when management cannot be asked, or when it answers something else; a message was printed then.
+ * What management knows: asked for in one request, things in its answer found by their ids. It
+ * fails when management cannot be asked or answers something else; a message was printed then.
  */
 #include <stdio.h>
 

@@ -72,6 +72,14 @@ static inline struct timespec64 inode_set_mtime_to_ts(struct inode *inode, struc
 }
 #endif
 
+#ifdef WEFT_COMPAT_INODE_STATE_FIELD
+#define inode_state_read_once(inode) READ_ONCE((inode)->i_state)
+#endif
+
+#ifdef WEFT_COMPAT_DROP_INODE_GENERIC
+#define inode_generic_drop generic_drop_inode
+#endif
+
 #ifdef WEFT_COMPAT_SPLICE_READ_GENERIC
 #define filemap_splice_read generic_file_splice_read
 #endif
@@ -86,6 +94,13 @@ static inline struct timespec64 inode_set_mtime_to_ts(struct inode *inode, struc
 	static inline int f##_timespec(struct inode *inode, struct timespec64 *now, int flags) \
 	{ \
 		return f(inode, flags); \
+	}
+#elif defined(WEFT_COMPAT_UPDATE_TIME_TYPE)
+#define WEFT_OP_UPDATE_TIME(f) f##_type
+#define WEFT_WRAP_UPDATE_TIME(f) \
+	static inline int f##_type(struct inode *inode, enum fs_update_time type, unsigned int flags) \
+	{ \
+		return f(inode, type == FS_UPD_ATIME ? S_ATIME : S_MTIME | S_CTIME); \
 	}
 #else
 #define WEFT_OP_UPDATE_TIME(f) f

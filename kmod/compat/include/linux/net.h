@@ -9,6 +9,10 @@
 
 #include_next <linux/net.h>
 
+#ifdef WEFT_COMPAT_CONNECT_SOCKADDR
+#define sockaddr_unsized sockaddr
+#endif
+
 #ifdef WEFT_COMPAT_SPLICE_PAGES_SENDPAGE
 #include <linux/mm.h>
 #include <linux/socket.h>
