@@ -48,7 +48,7 @@ static void file_unlink(void *arg)
 
 static uint64_t file_ino(const struct weft_file *f)
 {
-	return le64_to_cpu(f->attr.ino);
+	return f->ino;
 }
 
 static bool is_inline(const struct weft_file *f)
@@ -62,6 +62,7 @@ static void take_attr(struct weft_file *f, const struct weft_attr *attr)
 	uint64_t size = le64_to_cpu(attr->size);
 
 	f->attr = *attr;
+	__atomic_store_n(&f->ino, le64_to_cpu(attr->ino), __ATOMIC_RELAXED);
 	if (!f->dirty || size > f->size)
 		f->size = size;
 }
@@ -124,7 +125,7 @@ int weft_file_open(struct weft_client *c, uint64_t dir, const char *name, uint32
 	f->open_id = ++c->next_open_id;
 	pthread_mutex_unlock(&c->lock);
 	/* Known to the loop before the server knows it: a restart in between loses nothing. */
-	f->attr.ino = cpu_to_le64(dir);
+	f->ino = dir;
 	client_on_loop(c, file_link, f);
 	ret = open_once(f, dir, name, flags, mode);
 	if (!ret || ret == 1) {
@@ -189,7 +190,7 @@ int weft_file_sync(struct weft_file *f)
 
 static int close_pair(struct weft_file *f)
 {
-	struct weft_open_pair pair = { f->attr.ino, cpu_to_le64(f->open_id) };
+	struct weft_open_pair pair = { cpu_to_le64(f->ino), cpu_to_le64(f->open_id) };
 	struct weft_opens_req rq = { .count = cpu_to_le32(1) };
 	struct client_op op = { .opcode = WEFT_OP_CLOSE, .ino = file_ino(f), .body = &rq,
 				.body_len = sizeof(rq), .tail = &pair, .tail_len = sizeof(pair) };
@@ -262,7 +263,7 @@ static int fill_pieces(struct weft_file *f, struct client_op *ops, struct piece 
 	for (; len && !ret; ops++, p++) {
 		p->mem = mem;
 		p->len = unit - off % unit < len ? unit - off % unit : len;
-		p->rq.ino = f->attr.ino;
+		p->rq.ino = cpu_to_le64(f->ino);
 		p->rq.chunk = cpu_to_le64(off >> shift);
 		p->rq.off = cpu_to_le32(off & (chunk - 1));
 		p->rq.len = cpu_to_le32(p->len);

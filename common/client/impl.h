@@ -140,6 +140,7 @@ struct weft_client {
 
 /**
  * struct weft_file - an open file
+ * @ino: its number, while it is being opened its directory's; atomic, the loop reads it
  * @attr: as last seen
  * @size: with our own writes that are not committed
  * @delta: change of allocated bytes that is not committed
@@ -149,7 +150,7 @@ struct weft_client {
 struct weft_file {
 	struct weft_file *next, **link; /* belong to the loop */
 	struct weft_client *c;
-	uint64_t open_id;
+	uint64_t open_id, ino;
 	struct weft_attr attr;
 	uint64_t size;
 	int64_t delta;

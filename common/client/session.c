@@ -72,7 +72,7 @@ static bool in_group(struct client_group *g, const struct weft_file *f)
 {
 	struct weft_map *m = weft_router_map(g->c->router);
 
-	return weft_map_shard_group(&m->view, le64_to_cpu(f->attr.ino)) == g->id;
+	return weft_map_shard_group(&m->view, __atomic_load_n(&f->ino, __ATOMIC_RELAXED)) == g->id;
 }
 
 static void reclaim_next(struct client_group *g);
@@ -113,7 +113,7 @@ static void reclaim_next(struct client_group *g)
 		if (!in_group(g, f) || f->told == g->telling)
 			continue;
 		f->told = g->telling;
-		pairs[n].ino = f->attr.ino;
+		pairs[n].ino = cpu_to_le64(__atomic_load_n(&f->ino, __ATOMIC_RELAXED));
 		pairs[n++].open_id = cpu_to_le64(f->open_id);
 	}
 	rq.count = cpu_to_le32(n);
