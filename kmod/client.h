@@ -89,6 +89,8 @@ struct weft_connect_opts {
  * @reclaim: the server restarted and asks for the open files of the group: call
  *	weft_reclaim_open() for every one. Ordinary requests of the group wait until this
  *	returns, so issue none.
+ * @reclaimed: follows @lease_lost and @reclaim: the server has been told of all open files, or that
+ *	has failed.
  * @opens_lost: these files of the group were gone when they were reclaimed: access to them is
  *	-ESTALE from now on. Called after @reclaim or @lease_lost has returned, or during them.
  */
@@ -97,6 +99,7 @@ struct weft_fs_ops {
 	void (*flush)(void *priv, u32 group);
 	void (*lease_granted)(void *priv, u32 group);
 	void (*reclaim)(void *priv, u32 group, struct weft_reclaim *r);
+	void (*reclaimed)(void *priv, u32 group);
 	void (*opens_lost)(void *priv, u32 group, const u64 *inos, unsigned int count);
 };
 

@@ -11,7 +11,7 @@
  * kernel's writeback tries again.
  *
  * Protection: wi->lock for what is told; WEFT_I_COMMITTING is set under it and keeps a second one
- * away, truncation back, and the inode in memory.
+ * away, truncation back, and (weft_busy()) the inode in memory.
  */
 #include "internal.h"
 
@@ -37,6 +37,7 @@ bool weft_commit_claim(struct inode *inode)
 	    test_bit(WEFT_I_COMMITTING, &wi->flags) || test_bit(WEFT_I_SPILLED, &wi->flags))
 		return false;
 	set_bit(WEFT_I_COMMITTING, &wi->flags);
+	weft_busy(inode);
 	return true;
 }
 
@@ -44,8 +45,10 @@ static void weft_commit_end(struct inode *inode, s64 delta, int error)
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_sb *wsb = weft_isb(inode);
-	bool again = false;
+	bool again, idle, untold;
 
+	if (error && inode->i_nlink)
+		weft_writeback_error(inode, error);
 	spin_lock(&wi->lock);
 	wi->commit_error = error;
 	if (error == -ESTALE) {
@@ -54,25 +57,25 @@ static void weft_commit_end(struct inode *inode, s64 delta, int error)
 	} else if (error) {
 		wi->bytes_delta += delta;
 		set_bit(WEFT_I_META_DIRTY, &wi->flags);
-	} else {
-		/* Writes that ended meanwhile were kept from sending their own. */
-		again = test_bit(WEFT_I_META_DIRTY, &wi->flags) && !wi->inflight &&
-			!test_bit(WEFT_I_SPILLED, &wi->flags) &&
-			!mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
 	}
+	untold = test_bit(WEFT_I_META_DIRTY, &wi->flags);
+	/* Writes that ended meanwhile were kept from sending their own. */
+	again = untold && !error && !wi->inflight && !test_bit(WEFT_I_SPILLED, &wi->flags) &&
+		!mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY);
+	if (!again)
+		clear_bit_unlock(WEFT_I_COMMITTING, &wi->flags);
+	idle = weft_idle(inode);
 	spin_unlock(&wi->lock);
 	if (again) {
 		weft_commit_send(inode);
 		weft_async_put(wsb);
 		return;
 	}
-	if (error && inode->i_nlink) {
-		weft_writeback_error(inode, error);
-		if (error != -ESTALE)
-			mark_inode_dirty(inode);
-	}
-	/* From here on the inode may go away. */
-	clear_and_wake_up_bit(WEFT_I_COMMITTING, &wi->flags);
+	/* Without a pin the inode may be gone. */
+	smp_mb();
+	wake_up_bit(&wi->flags, WEFT_I_COMMITTING);
+	if (idle)
+		weft_now_idle(inode, untold);
 	weft_async_put(wsb);
 }
 
@@ -166,16 +169,22 @@ int weft_commit_wait_inflight(struct inode *inode)
 int weft_commit_wait(struct inode *inode)
 {
 	struct weft_inode *wi = WEFT_I(inode);
-	bool sent = false;
 
 	for (;;) {
 		if (weft_commit_wait_inflight(inode))
 			return -EINTR;
 		if (!test_bit(WEFT_I_META_DIRTY, &wi->flags))
 			return 0;
-		if (sent && wi->commit_error)
-			return wi->commit_error;
-		weft_commit_start(inode);
-		sent = true;
+		if (!test_bit(WEFT_I_SPILLED, &wi->flags))
+			break;
+		/* A writer moves the file to chunks: nothing can be told before the end of that. */
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		up_read(&inode->i_rwsem);
 	}
+	/* If another sends one at this moment, that has everything as well: one round is enough. */
+	weft_commit_start(inode);
+	if (weft_commit_wait_inflight(inode))
+		return -EINTR;
+	return test_bit(WEFT_I_META_DIRTY, &wi->flags) ? wi->commit_error : 0;
 }

@@ -32,6 +32,7 @@
  * @write: direction
  * @pinned: pages have to be put back
  * @user: they are a process's: mark them dirty after a read
+ * @held: a read keeps the inode in memory by a pin of its own
  * @error: first error
  * @ended: for a caller that waits
  * @work: to end an asynchronous write where it may sleep
@@ -46,6 +47,7 @@ struct weft_dio {
 	bool write;
 	bool pinned;
 	bool user;
+	bool held;
 	int error;
 	struct completion ended;
 	struct work_struct work;
@@ -74,7 +76,6 @@ static void weft_dio_invalidate(struct weft_dio *dio)
 static void weft_dio_complete(struct weft_dio *dio)
 {
 	struct inode *inode = dio->inode;
-	struct weft_sb *wsb = weft_isb(inode);
 	struct kiocb *iocb = dio->iocb;
 	ssize_t ret = dio->error ?: dio->bytes;
 
@@ -87,10 +88,10 @@ static void weft_dio_complete(struct weft_dio *dio)
 		weft_write_ended(inode, dio->error ? 0 : dio->pos + dio->bytes, 0, 0, false);
 	}
 	inode_dio_end(inode);
-	/* The inode of a caller that was killed may go away from here on. */
 	wake_up_var(&inode->i_dio_count);
-	if (!dio->write && atomic_dec_and_test(&wsb->reads))
-		wake_up_var(&wsb->async);
+	/* The inode of a caller that was killed may go away from here on. */
+	if (dio->held)
+		weft_inode_unpin(inode);
 	if (iocb)
 		iocb->ki_complete(iocb, ret);
 	complete(&dio->ended);
@@ -231,7 +232,7 @@ static ssize_t weft_dio_run(struct weft_dio *dio, struct kiocb *iocb, struct iov
 	if (dio->write)
 		weft_write_started(dio->inode);
 	else
-		atomic_inc(&weft_isb(dio->inode)->reads);
+		dio->held = weft_inode_pin(dio->inode);
 	while (count) {
 		ret = weft_dio_piece(dio, iter, count);
 		if (ret < 0)

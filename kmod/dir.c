@@ -204,6 +204,8 @@ struct dentry *weft_lookup(struct inode *dir, struct dentry *dentry, unsigned in
 	ret = weft_nsop_run(&op);
 	if (ret && ret != -ENOENT)
 		return ERR_PTR(ret);
+	if (op.inode)
+		weft_attr_fresh(op.inode);
 	return weft_splice(op.inode, dentry, op.stamp);
 }
 
@@ -220,6 +222,8 @@ static int weft_revalidate_ask(struct inode *dir, const struct qstr *name, struc
 		WRITE_ONCE(dentry->d_time, op.stamp);
 	else
 		weft_dir_incomplete(dir);
+	if (ret && op.inode)
+		weft_attr_fresh(op.inode);
 	iput(op.inode);
 	return ret;
 }
@@ -253,8 +257,17 @@ static int weft_d_revalidate(struct inode *dir, const struct qstr *name, struct 
 }
 WEFT_WRAP_D_REVALIDATE(weft_d_revalidate)
 
+/* A walk ends at an inode without asking for a name: ".", "..", an open file. */
+static int weft_d_weak_revalidate(struct dentry *dentry, unsigned int flags)
+{
+	if (d_really_is_positive(dentry))
+		weft_attr_take_fresh(d_inode(dentry));
+	return 1;
+}
+
 const struct dentry_operations weft_dentry_ops = {
 	.d_revalidate = WEFT_OP_D_REVALIDATE(weft_d_revalidate),
+	.d_weak_revalidate = weft_d_weak_revalidate,
 	.d_prune = weft_d_prune,
 };
 

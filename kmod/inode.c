@@ -11,11 +11,23 @@
  * Attributes with the present stamp are used without asking; others are fetched by GETATTR where
  * they matter (stat, access, chdir), while open and lookup get them with their own replies.
  *
+ * An inode stays in memory while writes or a COMMIT of it are in flight: they hold a reference, so
+ * that eviction, which memory reclaim may have begun in any process, has no server to wait for. What
+ * is dirty is known to the VFS (I_DIRTY) or in flight, at any time. Only eviction that did not come
+ * from reclaim may meet requests: of a file without names that is closed, and of unmount.
+ *
  * Protection: wi->lock.
  */
+#include <linux/sched/task_stack.h>
 #include "internal.h"
 
+/* A path walk and what it is for are no further apart. */
+#define WEFT_FRESH_MAX HZ
+
 static struct kmem_cache *weft_inode_cache;
+static struct workqueue_struct *weft_inode_wq;
+
+static void weft_unpin_work(struct work_struct *work);
 
 static void weft_inode_once(void *obj)
 {
@@ -30,11 +42,19 @@ int weft_inode_cache_init(void)
 {
 	weft_inode_cache = kmem_cache_create("weft_inode", sizeof(struct weft_inode), 0,
 					     SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, weft_inode_once);
-	return weft_inode_cache ? 0 : -ENOMEM;
+	if (!weft_inode_cache)
+		return -ENOMEM;
+	weft_inode_wq = alloc_workqueue("weft_inode", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!weft_inode_wq) {
+		kmem_cache_destroy(weft_inode_cache);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void weft_inode_cache_exit(void)
 {
+	destroy_workqueue(weft_inode_wq);
 	rcu_barrier();
 	kmem_cache_destroy(weft_inode_cache);
 }
@@ -48,6 +68,7 @@ struct inode *weft_alloc_inode(struct super_block *sb)
 	wi->change = 0;
 	wi->data_version = 0;
 	wi->stamp = 0;
+	wi->fresh_for = NULL;
 	wi->parent = 0;
 	wi->complete = 0;
 	wi->prunes = 0;
@@ -58,6 +79,9 @@ struct inode *weft_alloc_inode(struct super_block *sb)
 	wi->commit_size = 0;
 	wi->bytes_delta = 0;
 	wi->inflight = 0;
+	wi->pinned = false;
+	wi->commit_error = 0;
+	INIT_WORK(&wi->unpin, weft_unpin_work);
 	wi->flags = 0;
 	wi->open_count = 0;
 	wi->registered = false;
@@ -71,6 +95,76 @@ void weft_free_inode(struct inode *inode)
 	if (S_ISLNK(inode->i_mode))
 		kfree(inode->i_link);
 	kmem_cache_free(weft_inode_cache, WEFT_I(inode));
+}
+
+/**
+ * weft_inode_pin() - keep an inode in memory
+ * @inode: the inode; it may have no reference, but cannot be freed at this moment
+ *
+ * Return: true if weft_inode_unpin() has to follow; false if it is being evicted or unmounted:
+ * eviction waits then.
+ */
+bool weft_inode_pin(struct inode *inode)
+{
+	struct weft_sb *wsb = weft_isb(inode);
+
+	weft_async_get(wsb);
+	smp_mb__after_atomic(); /* either we see unmount, or it sees and awaits us */
+	if (!READ_ONCE(wsb->dying) && igrab(inode))
+		return true;
+	weft_async_put(wsb);
+	return false;
+}
+
+static void weft_unpin_work(struct work_struct *work)
+{
+	struct weft_inode *wi = container_of(work, struct weft_inode, unpin);
+	struct weft_sb *wsb = weft_isb(&wi->vfs);
+
+	iput(&wi->vfs);
+	weft_async_put(wsb);
+}
+
+/**
+ * weft_inode_unpin() - take a weft_inode_pin() back; does not wait
+ * @inode: the inode, perhaps gone when this returns
+ */
+void weft_inode_unpin(struct inode *inode)
+{
+	struct weft_sb *wsb = weft_isb(inode);
+
+	/* The last one may evict it. The work keeps the reference until then, so there is one. */
+	if (atomic_add_unless(&inode->i_count, -1, 1))
+		weft_async_put(wsb);
+	else
+		queue_work(weft_inode_wq, &WEFT_I(inode)->unpin);
+}
+
+/* weft_busy() - a write or a COMMIT of the inode begins; wi->lock is held */
+void weft_busy(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	lockdep_assert_held(&wi->lock);
+	if (!wi->pinned)
+		wi->pinned = weft_inode_pin(inode);
+}
+
+/**
+ * weft_idle() - a write or a COMMIT of the inode has ended
+ * @inode: the inode, wi->lock held; without the pin it may go away when that is released
+ *
+ * Return: true if nothing is in flight any more and the pin is the caller's to drop.
+ */
+bool weft_idle(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	lockdep_assert_held(&wi->lock);
+	if (!wi->pinned || wi->inflight || test_bit(WEFT_I_COMMITTING, &wi->flags))
+		return false;
+	wi->pinned = false;
+	return true;
 }
 
 void weft_evict_inode(struct inode *inode)
@@ -333,6 +427,35 @@ bool weft_attr_valid(const struct inode *inode)
 }
 
 /**
+ * weft_attr_fresh() - the present process has just asked for a name, which brought the attributes
+ * @inode: what the name stands for
+ *
+ * Without the lease stat(2) and access(2) would ask once more for what their path walk has brought.
+ * They take the mark instead, which is good for the system call that made it: a later one that takes
+ * one walks again, and so makes its own, or passes d_weak_revalidate(), which removes it. Kernel
+ * threads (an NFS server) use handles of earlier walks, and get no mark.
+ */
+void weft_attr_fresh(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	if (current->flags & PF_KTHREAD)
+		return;
+	WRITE_ONCE(wi->fresh_at, jiffies);
+	smp_store_release(&wi->fresh_for, current);
+}
+
+/* weft_attr_take_fresh() - take the mark. Return: true if it was the present process's. */
+bool weft_attr_take_fresh(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+
+	return READ_ONCE(wi->fresh_for) == current &&
+	       cmpxchg(&wi->fresh_for, current, NULL) == current &&
+	       time_before(jiffies, READ_ONCE(wi->fresh_at) + WEFT_FRESH_MAX);
+}
+
+/**
  * weft_attr_fetch() - ask for the attributes
  * @inode: the inode
  *
@@ -365,6 +488,8 @@ int weft_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 
 	if (!valid && (mask & MAY_NOT_BLOCK))
 		return -ECHILD;
+	if (!valid && (mask & MAY_ACCESS))
+		valid = weft_attr_take_fresh(inode);
 	if (!valid && ((mask & (MAY_ACCESS | MAY_CHDIR)) || !WEFT_I(inode)->change ||
 		       weft_stamp(weft_isb(inode), inode->i_ino))) {
 		ret = weft_attr_fetch(inode);
@@ -390,7 +515,9 @@ int weft_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat 
 
 	if ((flags & AT_STATX_DONT_SYNC) && wi->change)
 		goto out_fill;
-	if (!weft_attr_valid(inode)) {
+	/* Of an open file (fstat) the path is not the caller's own, which it has walked. */
+	if (!weft_attr_valid(inode) &&
+	    !(object_is_on_stack(path) && weft_attr_take_fresh(inode))) {
 		ret = weft_attr_fetch(inode);
 		if (ret)
 			return ret;

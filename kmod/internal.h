@@ -44,14 +44,15 @@
  * @sb: back pointer
  * @lease_gen: counts leases that came or went
  * @next_open_id: source of registration numbers
- * @async: requests and data in flight that sync and unmount wait for
- * @reads: direct reads in flight, which unmount waits for as well, by the variable @async
+ * @async: requests, data in flight and pinned inodes that unmount waits for
+ * @atimes: access times on their way
  * @flush_lock: held shared while dirty data of a lost lease is written; protects @dying
- * @dying: unmount has begun: inodes must not be grabbed any more
+ * @dying: unmount has begun: inodes must not be grabbed any more; read without the lock as well
  * @open_lock: protects the lists and counts below
  * @open_inodes: regular files that are open here (weft_inode.open_link)
  * @closes: registrations to take back (struct weft_close)
  * @ncloses: how many
+ * @reclaiming: groups that are just being told of open files: no CLOSE must overtake that
  * @close_work: sends them
  * @opts: what was mounted, for /proc/mounts
  */
@@ -61,13 +62,14 @@ struct weft_sb {
 	atomic64_t lease_gen;
 	atomic64_t next_open_id;
 	atomic_t async;
-	atomic_t reads;
+	atomic_t atimes;
 	struct rw_semaphore flush_lock;
 	bool dying;
 	spinlock_t open_lock;
 	struct list_head open_inodes;
 	struct list_head closes;
 	unsigned int ncloses;
+	unsigned int reclaiming;
 	struct delayed_work close_work;
 	struct weft_mount_opts *opts;
 };
@@ -95,6 +97,8 @@ enum {
  * @change: newest change counter applied; older replies are ignored
  * @data_version: newest content counter
  * @stamp: see the head of this file
+ * @fresh_for: process whose path walk has just brought the attributes, see weft_attr_fresh()
+ * @fresh_at: when, in jiffies
  * @parent: directories: number of the directory above
  * @complete: directories: the stamp under which all entries are in the dcache, 0 if not
  * @prunes: directories: entries that left the dcache, to tell whether a listing stayed whole
@@ -105,6 +109,8 @@ enum {
  * @commit_size: end of the bytes that are durable on data servers
  * @bytes_delta: change of allocated bytes not yet told to the metadata server
  * @inflight: writes in flight; waited for with wait_var_event
+ * @pinned: a reference is held because of requests in flight, see weft_busy(); by @lock
+ * @unpin: gives the last reference back
  * @commit_error: how the last COMMIT ended
  * @open_count: open files (struct file)
  * @open_id: registration at the server, 0: none (@registered says if it knows)
@@ -117,6 +123,8 @@ struct weft_inode {
 	u64 change;
 	u64 data_version;
 	u64 stamp;
+	struct task_struct *fresh_for;
+	unsigned long fresh_at;
 	u64 parent;
 	u64 complete;
 	unsigned int prunes;
@@ -127,7 +135,9 @@ struct weft_inode {
 	u64 commit_size;
 	s64 bytes_delta;
 	unsigned int inflight;
+	bool pinned;
 	int commit_error;
+	struct work_struct unpin;
 
 	unsigned long flags;
 	struct list_head open_link;
@@ -206,6 +216,8 @@ void weft_async_put(struct weft_sb *wsb);
 
 extern const struct weft_fs_ops weft_lease_ops;
 u64 weft_stamp(struct weft_sb *wsb, u64 ino);
+int weft_each_inode(struct weft_sb *wsb, u32 group, bool (*want)(struct inode *),
+		    int (*use)(struct inode *));
 int weft_flush_group(struct weft_sb *wsb, u32 group);
 
 /* inode.c */
@@ -216,6 +228,10 @@ extern const struct inode_operations weft_special_iops;
 struct inode *weft_alloc_inode(struct super_block *sb);
 void weft_free_inode(struct inode *inode);
 void weft_evict_inode(struct inode *inode);
+bool weft_inode_pin(struct inode *inode);
+void weft_inode_unpin(struct inode *inode);
+void weft_busy(struct inode *inode);
+bool weft_idle(struct inode *inode);
 int weft_inode_cache_init(void);
 void weft_inode_cache_exit(void);
 
@@ -226,6 +242,8 @@ struct inode *weft_iget_entry(struct super_block *sb, const struct weft_attr *at
 void weft_attr_apply(struct inode *inode, const struct weft_attr *attr, u64 prev_data, u64 stamp);
 bool weft_attr_valid(const struct inode *inode);
 int weft_attr_fetch(struct inode *inode);
+void weft_attr_fresh(struct inode *inode);
+bool weft_attr_take_fresh(struct inode *inode);
 int weft_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 int weft_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
 		 unsigned int flags);
@@ -236,7 +254,8 @@ int weft_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *a
 int weft_set_size(struct inode *inode, loff_t size);
 int weft_update_time(struct inode *inode, int flags);
 WEFT_WRAP_UPDATE_TIME(weft_update_time)
-void weft_atime_send(struct inode *inode);
+int weft_atime_send(struct inode *inode);
+int weft_atime_sync(struct weft_sb *wsb);
 
 /* nsop.c */
 
@@ -272,6 +291,8 @@ struct weft_nsop_type {
  * @reply_flags: out: WEFT_ENTRY_*
  * @stamp: of @dir's group before the request was sent
  * @stamp2: of @dir2's group
+ * @stamp_inode: of the group of the inode that is linked, or moved
+ * @stamp_victim: of the group of the inode that is replaced
  */
 struct weft_nsop {
 	const struct weft_nsop_type *type;
@@ -290,6 +311,8 @@ struct weft_nsop {
 	u32 reply_flags;
 	u64 stamp;
 	u64 stamp2;
+	u64 stamp_inode;
+	u64 stamp_victim;
 	struct weft_rpc *rpc;
 	int error;
 };
@@ -347,6 +370,7 @@ void weft_close_queue(struct weft_sb *wsb, u64 ino, u64 open_id);
 void weft_close_flush(struct weft_sb *wsb);
 void weft_close_work(struct work_struct *work);
 int weft_reclaim_all(struct weft_sb *wsb, u32 group, struct weft_reclaim *r);
+void weft_reclaim_over(struct weft_sb *wsb);
 
 /* file.c */
 
@@ -374,6 +398,7 @@ void weft_size_grow(struct inode *inode, loff_t size);
  * @error: first error
  * @delta: OBJ_WRITE: change of allocated bytes
  * @close_id: WRITE_INLINE: registration that the request takes back as well
+ * @stamp: WRITE_INLINE: weft_stamp() before it was sent
  * @span: page cache: bytes of the folios that the piece is in
  */
 struct weft_io {
@@ -388,6 +413,7 @@ struct weft_io {
 	int error;
 	atomic64_t delta;
 	u64 close_id;
+	u64 stamp;
 	size_t span;
 };
 
@@ -411,11 +437,13 @@ int weft_inline_fetch(struct inode *inode, struct kvec *data);
 int weft_writepages(struct address_space *mapping, struct writeback_control *wbc);
 int weft_write_inode(struct inode *inode, struct writeback_control *wbc);
 void weft_write_started(struct inode *inode);
+void weft_now_idle(struct inode *inode, bool untold);
 void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error, bool tell);
 void weft_writeback_error(struct inode *inode, int error);
 int weft_wait_writes(struct inode *inode);
 bool weft_needs_flush(struct inode *inode);
 int weft_wait_folios(struct inode *inode, loff_t start, loff_t end);
+int weft_invalidate_lock(struct inode *inode, loff_t start, loff_t end);
 int weft_write_range(struct inode *inode, loff_t start, loff_t end);
 int weft_flush_inode(struct inode *inode);
 

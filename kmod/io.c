@@ -130,8 +130,7 @@ static void weft_inline_rpc_done(struct weft_rpc *rpc)
 		set_bit(WEFT_I_META_DIRTY, &wi->flags);
 	} else {
 		rep = weft_rpc_reply(rpc);
-		weft_attr_apply(io->inode, &rep->attr, le64_to_cpu(rep->prev_data),
-				weft_stamp(weft_isb(io->inode), io->inode->i_ino));
+		weft_attr_apply(io->inode, &rep->attr, le64_to_cpu(rep->prev_data), io->stamp);
 	}
 	weft_io_put(io);
 }
@@ -147,6 +146,7 @@ static int weft_io_inline(struct weft_io *io)
 				io->inode->i_ino, NULL, NULL, GFP_NOFS);
 	if (IS_ERR(rpc))
 		return PTR_ERR(rpc);
+	io->stamp = weft_stamp(weft_isb(io->inode), io->inode->i_ino);
 	req = rpc->body;
 	req->offset = cpu_to_le64(io->pos);
 	spin_lock(&wi->lock);

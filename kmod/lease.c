@@ -14,6 +14,9 @@
  */
 #include "internal.h"
 
+/* Inodes that are looked at while a spinlock is held. */
+#define WEFT_WALK_MAX 1024
+
 /**
  * weft_stamp() - may what is known of an inode's group be trusted, and since when
  * @wsb: the mount
@@ -30,20 +33,22 @@ u64 weft_stamp(struct weft_sb *wsb, u64 ino)
 	return weft_fs_lease(wsb->fs, ino) == WEFT_LEASE_SOLE ? gen : 0;
 }
 
-/* The next inode of the group (0: of any) behind @prev, whose reference is dropped. */
-static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u32 group)
+/*
+ * The next inode behind @prev, whose reference is dropped, that @want likes. Or some other: the lock
+ * is not held for all of a long list.
+ */
+static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev,
+				     bool (*want)(struct inode *))
 {
 	struct super_block *sb = wsb->sb;
 	struct inode *inode, *found = NULL;
+	unsigned int passed = 0;
 
 	spin_lock(&sb->s_inode_list_lock);
 	inode = prev ? list_next_entry(prev, i_sb_list) :
 		       list_first_entry(&sb->s_inodes, struct inode, i_sb_list);
 	list_for_each_entry_from(inode, &sb->s_inodes, i_sb_list) {
-		if (!S_ISREG(inode->i_mode) ||
-		    (group && weft_fs_group(wsb->fs, inode->i_ino) != group))
-			continue;
-		if (!weft_needs_flush(inode))
+		if (!want(inode) && ++passed < WEFT_WALK_MAX)
 			continue;
 		found = igrab(inode);
 		if (found)
@@ -52,6 +57,52 @@ static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u3
 	spin_unlock(&sb->s_inode_list_lock);
 	iput(prev);
 	return found;
+}
+
+/**
+ * weft_each_inode() - do something with inodes in memory
+ * @wsb: the mount
+ * @group: metadata group they are of, 0: any
+ * @want: is it one of them? Called under a spinlock
+ * @use: what to do; may wait; not 0: the walk ends
+ *
+ * Inodes that come into memory meanwhile are left out.
+ *
+ * Return: 0 or what @use has returned.
+ */
+int weft_each_inode(struct weft_sb *wsb, u32 group, bool (*want)(struct inode *),
+		    int (*use)(struct inode *))
+{
+	struct inode *inode = NULL;
+	int ret;
+
+	while ((inode = weft_next_inode(wsb, inode, want))) {
+		cond_resched();
+		if (!want(inode) || (group && weft_fs_group(wsb->fs, inode->i_ino) != group))
+			continue;
+		ret = use(inode);
+		if (ret) {
+			iput(inode);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static bool weft_flush_wanted(struct inode *inode)
+{
+	return S_ISREG(inode->i_mode) && weft_needs_flush(inode);
+}
+
+static int weft_flush_begin(struct inode *inode)
+{
+	filemap_flush(inode->i_mapping);
+	return 0;
+}
+
+static int weft_flush_end(struct inode *inode)
+{
+	return weft_flush_inode(inode) == -EINTR && fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /**
@@ -65,18 +116,9 @@ static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev, u3
  */
 int weft_flush_group(struct weft_sb *wsb, u32 group)
 {
-	struct inode *inode = NULL;
-
 	/* Somebody waits: everything is on its way before anything is waited for. */
-	while ((inode = weft_next_inode(wsb, inode, group)))
-		filemap_flush(inode->i_mapping);
-	while ((inode = weft_next_inode(wsb, inode, group))) {
-		if (weft_flush_inode(inode) == -EINTR && fatal_signal_pending(current)) {
-			iput(inode);
-			return -EINTR;
-		}
-	}
-	return 0;
+	weft_each_inode(wsb, group, weft_flush_wanted, weft_flush_begin);
+	return weft_each_inode(wsb, group, weft_flush_wanted, weft_flush_end);
 }
 
 static void weft_lease_lost(void *priv, u32 group, struct weft_reclaim *r)
@@ -112,6 +154,11 @@ static void weft_reclaim_group(void *priv, u32 group, struct weft_reclaim *r)
 	weft_reclaim_all(wsb, group, r);
 }
 
+static void weft_reclaim_told(void *priv, u32 group)
+{
+	weft_reclaim_over(priv);
+}
+
 static void weft_opens_lost(void *priv, u32 group, const u64 *inos, unsigned int count)
 {
 	struct weft_sb *wsb = priv;
@@ -131,5 +178,6 @@ const struct weft_fs_ops weft_lease_ops = {
 	.flush = weft_lease_flush,
 	.lease_granted = weft_lease_granted,
 	.reclaim = weft_reclaim_group,
+	.reclaimed = weft_reclaim_told,
 	.opens_lost = weft_opens_lost,
 };

@@ -130,6 +130,7 @@ static int weft_link_issue(struct weft_nsop *op)
 				    op->dir->i_ino, op->name, NULL, GFP_KERNEL);
 	if (IS_ERR(op->rpc))
 		return PTR_ERR(op->rpc);
+	op->stamp_inode = weft_stamp(weft_isb(op->dir), op->inode->i_ino);
 	req = op->rpc->body;
 	req->target = cpu_to_le64(op->inode->i_ino);
 	return 0;
@@ -142,7 +143,7 @@ static int weft_link_success(struct weft_nsop *op, const void *reply)
 	weft_apply(op->dir, &rep->dir, op->stamp);
 	if (!rep->attr.change) /* it lives on another group */
 		inc_nlink(op->inode);
-	weft_apply(op->inode, &rep->attr, weft_stamp(weft_isb(op->dir), op->inode->i_ino));
+	weft_apply(op->inode, &rep->attr, op->stamp_inode);
 	return 0;
 }
 
@@ -240,12 +241,17 @@ static int weft_remove(struct inode *dir, struct dentry *dentry)
 
 static int weft_rename_issue(struct weft_nsop *op)
 {
+	struct inode *victim = d_inode(op->dentry2);
+	struct weft_sb *wsb = weft_isb(op->dir);
 	struct weft_rename_req *req;
 
-	op->rpc = weft_rpc_alloc_ns(weft_isb(op->dir)->fs, WEFT_OP_RENAME, current_cred(),
-				    op->dir->i_ino, op->name, &op->dentry2->d_name, GFP_KERNEL);
+	op->rpc = weft_rpc_alloc_ns(wsb->fs, WEFT_OP_RENAME, current_cred(), op->dir->i_ino,
+				    op->name, &op->dentry2->d_name, GFP_KERNEL);
 	if (IS_ERR(op->rpc))
 		return PTR_ERR(op->rpc);
+	op->stamp_inode = weft_stamp(wsb, d_inode(op->dentry)->i_ino);
+	if (victim)
+		op->stamp_victim = weft_stamp(wsb, victim->i_ino);
 	req = op->rpc->body;
 	req->new_dir = cpu_to_le64(op->dir2->i_ino);
 	req->flags = cpu_to_le32(op->flags);
@@ -259,16 +265,15 @@ static int weft_rename_issue(struct weft_nsop *op)
 static int weft_rename_success(struct weft_nsop *op, const void *reply)
 {
 	struct inode *moved = d_inode(op->dentry), *victim = d_inode(op->dentry2);
-	struct weft_sb *wsb = weft_isb(op->dir);
 	const struct weft_rename_rep *rep = reply;
 
 	weft_apply(op->dir, &rep->old_dir, op->stamp);
 	weft_apply(op->dir2, &rep->new_dir, op->stamp2);
-	weft_apply(moved, &rep->moved, weft_stamp(wsb, moved->i_ino));
+	weft_apply(moved, &rep->moved, op->stamp_inode);
 	if (victim && (op->flags & WEFT_RENAME_EXCHANGE))
-		weft_apply(victim, &rep->victim, weft_stamp(wsb, victim->i_ino));
+		weft_apply(victim, &rep->victim, op->stamp_victim);
 	else if (victim)
-		weft_lost_name(victim, &rep->victim, weft_stamp(wsb, victim->i_ino));
+		weft_lost_name(victim, &rep->victim, op->stamp_victim);
 
 	WRITE_ONCE(op->dentry->d_time, op->stamp2);
 	WRITE_ONCE(op->dentry2->d_time, op->stamp);

@@ -183,7 +183,7 @@ void weft_victim_end(struct inode *inode, u64 open_id, bool removed)
  * @inode: the file
  *
  * Return: its number; the inode has none any more. 0 if there is none, or another file was opened
- * meanwhile that goes on using it.
+ * meanwhile that goes on using it, or the server is just being told of it.
  */
 u64 weft_close_take(struct inode *inode)
 {
@@ -192,7 +192,7 @@ u64 weft_close_take(struct inode *inode)
 	u64 id = 0;
 
 	spin_lock(&wsb->open_lock);
-	if (wi->open_count <= 1) {
+	if (wi->open_count <= 1 && !(wi->open_count && wsb->reclaiming)) {
 		id = wi->registered ? wi->open_id : 0;
 		wi->open_id = 0;
 		wi->registered = false;
@@ -261,7 +261,11 @@ void weft_close_flush(struct weft_sb *wsb)
 
 void weft_close_work(struct work_struct *work)
 {
-	weft_close_flush(container_of(work, struct weft_sb, close_work.work));
+	struct weft_sb *wsb = container_of(work, struct weft_sb, close_work.work);
+
+	/* weft_reclaim_over() begins again. */
+	if (!READ_ONCE(wsb->reclaiming))
+		weft_close_flush(wsb);
 }
 
 /**
@@ -322,6 +326,9 @@ static size_t weft_reclaim_collect(struct weft_sb *wsb, u32 group, struct weft_o
  * Files opened meanwhile register by themselves; a file named twice does no harm. Other groups may
  * be at it at the same time.
  *
+ * weft_reclaim_over() follows, whatever this returns. Until then no CLOSE is sent: it could arrive
+ * before the file is named, which nobody would take back any more.
+ *
  * Return: 0 or what weft_reclaim_open() failed with.
  */
 int weft_reclaim_all(struct weft_sb *wsb, u32 group, struct weft_reclaim *r)
@@ -330,6 +337,9 @@ int weft_reclaim_all(struct weft_sb *wsb, u32 group, struct weft_reclaim *r)
 	size_t room = 0, n, i;
 	int ret = 0;
 
+	spin_lock(&wsb->open_lock);
+	wsb->reclaiming++;
+	spin_unlock(&wsb->open_lock);
 	while ((n = weft_reclaim_collect(wsb, group, pairs, room)) > room) {
 		kvfree(pairs);
 		room = n + WEFT_RECLAIM_SPARE;
@@ -342,6 +352,18 @@ int weft_reclaim_all(struct weft_sb *wsb, u32 group, struct weft_reclaim *r)
 					le64_to_cpu(pairs[i].open_id));
 	kvfree(pairs);
 	return ret;
+}
+
+/* weft_reclaim_over() - what weft_reclaim_all() has named is known to the server */
+void weft_reclaim_over(struct weft_sb *wsb)
+{
+	bool kick;
+
+	spin_lock(&wsb->open_lock);
+	kick = !--wsb->reclaiming && wsb->ncloses;
+	spin_unlock(&wsb->open_lock);
+	if (kick)
+		mod_delayed_work(system_unbound_wq, &wsb->close_work, 0);
 }
 
 /* --- open(2) of a file that has a dentry already */
@@ -359,10 +381,42 @@ u32 weft_open_flags(unsigned int f_flags)
 	return flags;
 }
 
+/* Ask for the bytes of a small file that is going to be read and is not cached. */
+static void weft_open_want(struct inode *inode, struct file *file, struct weft_rpc *rpc,
+			   struct kvec *data)
+{
+	struct weft_open_req *req = rpc->body;
+	loff_t size = i_size_read(inode);
+
+	if (!(file->f_mode & FMODE_READ) || (file->f_flags & (O_TRUNC | O_DIRECT)) || !size ||
+	    size > WEFT_INLINE_DEFAULT || !weft_is_inline(WEFT_I(inode)))
+		return;
+	if (inode->i_mapping->nrpages && !test_bit(WEFT_I_DATA_STALE, &WEFT_I(inode)->flags))
+		return;
+	data->iov_base = kvmalloc(WEFT_INLINE_DEFAULT, GFP_KERNEL);
+	if (!data->iov_base)
+		return; /* read(2) asks */
+	data->iov_len = WEFT_INLINE_DEFAULT;
+	iov_iter_kvec(&rpc->in, ITER_DEST, data, 1, data->iov_len);
+	req->ns.flags |= cpu_to_le32(WEFT_NS_WANT_DATA);
+}
+
+static void weft_open_reply(struct inode *inode, struct weft_rpc *rpc, const struct kvec *data,
+			    u64 stamp)
+{
+	const struct weft_entry_rep *rep = weft_rpc_reply(rpc);
+
+	weft_attr_apply(inode, &rep->attr, le64_to_cpu(rep->prev_data), stamp);
+	if (rpc->in_len && (rep->attr.layout.flags & WEFT_LAYOUT_INLINE) &&
+	    rpc->in_len <= le64_to_cpu(rep->attr.size))
+		weft_inline_fill(inode, data->iov_base, rpc->in_len, le64_to_cpu(rep->attr.size),
+				 le64_to_cpu(rep->attr.data_version));
+}
+
 static int weft_open_send(struct inode *inode, struct file *file)
 {
 	struct weft_sb *wsb = weft_isb(inode);
-	const struct weft_entry_rep *rep;
+	struct kvec data = {};
 	struct weft_open_req *req;
 	struct weft_rpc *rpc;
 	u64 stamp = weft_stamp(wsb, inode->i_ino);
@@ -378,13 +432,14 @@ static int weft_open_send(struct inode *inode, struct file *file)
 	/* Who has just made the file may use it whatever its mode says. */
 	if (!(file->f_mode & FMODE_CREATED))
 		req->flags = cpu_to_le32(weft_open_flags(file->f_flags));
+	weft_open_want(inode, file, rpc, &data);
 	ret = weft_rpc_call(rpc);
 	if (!ret) {
-		rep = weft_rpc_reply(rpc);
 		weft_open_registered(inode, id);
-		weft_attr_apply(inode, &rep->attr, le64_to_cpu(rep->prev_data), stamp);
+		weft_open_reply(inode, rpc, &data, stamp);
 	}
 	weft_rpc_put(rpc);
+	kvfree(data.iov_base);
 	return ret == -ENOENT ? -ESTALE : ret;
 }
 

@@ -23,6 +23,7 @@
 #define MSG_INLINE 512 /* header, body and tail of nearly all requests */
 #define REP_INLINE 640 /* body of all replies */
 #define POOL_MIN 64    /* requests that can always be made, for writeback */
+#define CONTROL_MIN 32 /* and of those that others wait for */
 
 /* A request with the space that it mostly needs, so that making one is one allocation. */
 struct rpc_mem {
@@ -32,7 +33,7 @@ struct rpc_mem {
 };
 
 static struct kmem_cache *rpc_cache;
-static mempool_t *rpc_pool;
+static mempool_t *rpc_pool, *control_pool;
 
 int weft_rpc_cache_init(void)
 {
@@ -40,8 +41,9 @@ int weft_rpc_cache_init(void)
 	if (!rpc_cache)
 		return -ENOMEM;
 	rpc_pool = mempool_create_slab_pool(POOL_MIN, rpc_cache);
-	if (!rpc_pool) {
-		kmem_cache_destroy(rpc_cache);
+	control_pool = mempool_create_slab_pool(CONTROL_MIN, rpc_cache);
+	if (!rpc_pool || !control_pool) {
+		weft_rpc_cache_exit();
 		return -ENOMEM;
 	}
 	return 0;
@@ -49,6 +51,7 @@ int weft_rpc_cache_init(void)
 
 void weft_rpc_cache_exit(void)
 {
+	mempool_destroy(control_pool);
 	mempool_destroy(rpc_pool);
 	kmem_cache_destroy(rpc_cache);
 }
@@ -67,6 +70,24 @@ static void rpc_done_work(struct work_struct *work)
 	spin_unlock(&fs->lock);
 }
 
+/* Requests of connections, maps and sessions do not wait for those that wait for these. */
+static mempool_t *pool_of(u16 opcode)
+{
+	switch (opcode) {
+	case WEFT_OP_INIT:
+	case WEFT_OP_AUTH:
+	case WEFT_OP_PING:
+	case WEFT_OP_MAP_GET:
+	case WEFT_OP_SESSION_OPEN:
+	case WEFT_OP_KEEPALIVE:
+	case WEFT_OP_RECLAIM:
+	case WEFT_OP_LEASE_ACK:
+		return control_pool;
+	default:
+		return rpc_pool;
+	}
+}
+
 struct weft_rpc *weft_rpc_alloc(struct weft_fs *fs, u16 opcode, size_t tail_max, gfp_t gfp)
 {
 	const struct weft_op_info *op = weft_op_info(opcode);
@@ -79,7 +100,7 @@ struct weft_rpc *weft_rpc_alloc(struct weft_fs *fs, u16 opcode, size_t tail_max,
 	len = sizeof(struct weft_hdr) + op->req_len + tail_max;
 	if (len > WEFT_MSG_MAX)
 		return NULL;
-	mem = mempool_alloc(rpc_pool, gfp);
+	mem = mempool_alloc(pool_of(opcode), gfp);
 	if (!mem)
 		return NULL;
 	rpc = &mem->rpc;
@@ -89,7 +110,7 @@ struct weft_rpc *weft_rpc_alloc(struct weft_fs *fs, u16 opcode, size_t tail_max,
 	if (len > MSG_INLINE) {
 		rpc->msg = kmalloc(len, gfp);
 		if (!rpc->msg) {
-			mempool_free(mem, rpc_pool);
+			mempool_free(mem, pool_of(opcode));
 			return NULL;
 		}
 	}
@@ -242,7 +263,7 @@ void weft_rpc_put(struct weft_rpc *rpc)
 	if (rpc->rep != mem->rep)
 		kfree(rpc->rep);
 	kvfree(rpc->bulk_copy);
-	mempool_free(mem, rpc_pool);
+	mempool_free(mem, pool_of(rpc->opcode));
 }
 EXPORT_SYMBOL_GPL(weft_rpc_put);
 

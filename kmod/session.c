@@ -27,6 +27,7 @@
 
 #define RETRY (HZ / 4)
 #define LEASE_MS_MAX (10 * 60 * 1000)
+#define DRAIN_MAX (2 * HZ) /* for requests that were sent into a session that is lost */
 
 static void session_open_work(struct work_struct *work);
 static void session_keepalive(struct work_struct *work);
@@ -172,10 +173,13 @@ void weft_sessions_peer_down(struct weft_peer *peer)
 static int session_reclaim(struct weft_session *s)
 {
 	struct weft_reclaim r = { .session = s };
+	int ret;
 
 	trace_weft_session(s, "reclaim");
 	s->fs->ops->reclaim(s->fs->priv, s->group, &r);
-	return weft_reclaim_end(&r, true);
+	ret = weft_reclaim_end(&r, true);
+	s->fs->ops->reclaimed(s->fs->priv, s->group);
+	return ret;
 }
 
 static void session_grant(struct weft_session *s, u64 seq, u32 generation)
@@ -205,6 +209,7 @@ static int session_give_up(struct weft_session *s)
 	trace_weft_session(s, "recalled");
 	s->fs->ops->lease_lost(s->fs->priv, s->group, &r);
 	ret = weft_reclaim_end(&r, false);
+	s->fs->ops->reclaimed(s->fs->priv, s->group);
 	if (ret)
 		return ret;
 	s->vfs_sole = false;
@@ -485,6 +490,13 @@ out:
 	return ret;
 }
 
+/* Is the request with a connection, on behalf of a session that was lost since? */
+static bool session_waits_for(const struct weft_session *s, const struct weft_rpc *rpc)
+{
+	return rpc->session == s && rpc->place == WEFT_RPC_SENT &&
+	       !(rpc->flags & WEFT_RPC_F_SESSION);
+}
+
 /* True if no request of the lost session is with a connection any more. */
 static bool session_drained(struct weft_session *s)
 {
@@ -494,12 +506,30 @@ static bool session_drained(struct weft_session *s)
 
 	spin_lock(&fs->lock);
 	list_for_each_entry(rpc, &fs->all, all_node)
-		if (rpc->session == s && rpc->place == WEFT_RPC_SENT &&
-		    !(rpc->flags & WEFT_RPC_F_SESSION))
+		if (session_waits_for(s, rpc))
 			drained = false;
 	drained = drained || fs->aborted;
 	spin_unlock(&fs->lock);
 	return drained;
+}
+
+/*
+ * A server that works refuses them within a round trip, and then they have not been carried out. A
+ * connection that is silent would take half a minute to be given up, while the whole group waits.
+ */
+static void session_drain(struct weft_session *s)
+{
+	struct weft_fs *fs = s->fs;
+	struct weft_rpc *rpc;
+
+	if (wait_event_timeout(fs->wait, session_drained(s), DRAIN_MAX))
+		return;
+	spin_lock(&fs->lock);
+	list_for_each_entry(rpc, &fs->all, all_node)
+		if (session_waits_for(s, rpc))
+			weft_link_break(rpc->link, -ETIMEDOUT);
+	spin_unlock(&fs->lock);
+	wait_event(fs->wait, session_drained(s));
 }
 
 static void session_open_work(struct work_struct *work)
@@ -525,7 +555,7 @@ static void session_open_work(struct work_struct *work)
 
 	/* What is still on its way is refused, and must not arrive in the session that comes. */
 	if (gated)
-		wait_event(fs->wait, session_drained(s));
+		session_drain(s);
 	rpc = session_open_rpc(s);
 	ret = rpc ? weft_session_call(s, rpc) : -ENOMEM;
 	if (!ret)

@@ -8,9 +8,13 @@
  * refuses, the old size is asked for again.
  *
  * Times of writes are told with the next COMMIT or WRITE_INLINE. Access times are kept here and
- * sent late, as with lazytime: with sync, when the inode leaves the cache, or after a day.
+ * sent late, as with lazytime: with sync, when the inode leaves the cache, or after a day. A
+ * limited number of them is on its way at a time; the kernel's writeback comes back for the others.
  */
 #include "internal.h"
+
+/* Access times on their way at most: each is a request of some 2 KiB. */
+#define WEFT_ATIMES_MAX 512
 
 /* Fill in what @attr asks for. Return: WEFT_SET_*, 0 if nothing is left to ask for. */
 static u32 weft_setattr_fill(struct mnt_idmap *idmap, struct inode *inode,
@@ -135,6 +139,19 @@ static void weft_cut_pages(struct inode *inode, loff_t size)
 	spin_unlock(&wi->lock);
 }
 
+/* Cut the page cache; from then on replies leave the size alone. No server is waited for. */
+static int weft_cut_begin(struct inode *inode, loff_t size)
+{
+	int ret = weft_invalidate_lock(inode, size, LLONG_MAX);
+
+	if (ret)
+		return ret;
+	set_bit(WEFT_I_RESIZING, &WEFT_I(inode)->flags);
+	weft_cut_pages(inode, size);
+	filemap_invalidate_unlock(inode->i_mapping);
+	return 0;
+}
+
 static int weft_setattr_size(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr)
 {
 	struct weft_inode *wi = WEFT_I(inode);
@@ -153,24 +170,21 @@ static int weft_setattr_size(struct mnt_idmap *idmap, struct inode *inode, struc
 		ret = weft_commit_behind(inode, attr->ia_size);
 	if (ret)
 		return ret;
-	filemap_invalidate_lock(inode->i_mapping);
-	/* Cutting waits as well, but could not be killed. */
-	ret = weft_wait_folios(inode, attr->ia_size, LLONG_MAX);
+	ret = weft_cut_begin(inode, attr->ia_size);
 	if (ret)
-		goto out_unlock;
-	set_bit(WEFT_I_RESIZING, &wi->flags);
-	weft_cut_pages(inode, attr->ia_size);
+		return ret;
 	/* A COMMIT with the larger old size must not arrive behind the cut. */
 	ret = weft_commit_wait_inflight(inode);
 	if (!ret)
 		ret = weft_setattr_send(idmap, inode, attr);
-	if (!ret && attr->ia_size != i_size_read(inode))
+	if (!ret && attr->ia_size != i_size_read(inode)) {
+		filemap_invalidate_lock(inode->i_mapping);
 		truncate_setsize(inode, attr->ia_size);
+		filemap_invalidate_unlock(inode->i_mapping);
+	}
 	clear_bit(WEFT_I_RESIZING, &wi->flags);
 	if (ret)
 		WRITE_ONCE(wi->stamp, 0);
-out_unlock:
-	filemap_invalidate_unlock(inode->i_mapping);
 	return ret;
 }
 
@@ -235,29 +249,33 @@ int weft_update_time(struct inode *inode, int flags)
 	return 0;
 }
 
-static void weft_atime_done(struct weft_rpc *rpc)
+/* --- access times */
+
+static void weft_atime_put(struct weft_sb *wsb)
 {
-	weft_async_put(rpc->priv);
+	atomic_dec(&wsb->atimes);
+	wake_up_var(&wsb->atimes);
 }
 
-/**
- * weft_atime_send() - tell the server the access time, without waiting
- * @inode: the inode
- *
- * Nothing is repeated if it fails: the time is then that of the last access told.
- */
-void weft_atime_send(struct inode *inode)
+static void weft_atime_done(struct weft_rpc *rpc)
 {
-	struct weft_inode *wi = WEFT_I(inode);
+	struct weft_sb *wsb = rpc->priv;
+
+	weft_atime_put(wsb);
+	weft_async_put(wsb);
+}
+
+static void weft_atime_tell(struct inode *inode)
+{
 	struct weft_sb *wsb = weft_isb(inode);
 	struct weft_setattr_req *req;
 	struct weft_rpc *rpc;
 
-	if (!inode->i_nlink || !test_and_clear_bit(WEFT_I_ATIME_DIRTY, &wi->flags))
-		return;
 	rpc = weft_rpc_alloc_ns(wsb->fs, WEFT_OP_SETATTR, NULL, inode->i_ino, NULL, NULL, GFP_NOFS);
-	if (IS_ERR(rpc))
+	if (IS_ERR(rpc)) {
+		weft_atime_put(wsb);
 		return;
+	}
 	req = rpc->body;
 	req->valid = cpu_to_le32(WEFT_SET_ATIME);
 	req->ns.flags = cpu_to_le32(WEFT_NS_BY_HANDLE);
@@ -267,4 +285,61 @@ void weft_atime_send(struct inode *inode)
 	weft_async_get(wsb);
 	weft_rpc_submit(rpc);
 	weft_rpc_put(rpc);
+}
+
+/**
+ * weft_atime_send() - tell the server the access time, without waiting
+ * @inode: the inode
+ *
+ * Nothing is repeated if it fails: the time is then that of the last access told.
+ *
+ * Return: 0; -EAGAIN if too many are on their way.
+ */
+int weft_atime_send(struct inode *inode)
+{
+	struct weft_inode *wi = WEFT_I(inode);
+	struct weft_sb *wsb = weft_isb(inode);
+
+	if (!inode->i_nlink || !test_bit(WEFT_I_ATIME_DIRTY, &wi->flags))
+		return 0;
+	if (atomic_inc_return(&wsb->atimes) > WEFT_ATIMES_MAX) {
+		weft_atime_put(wsb);
+		return -EAGAIN;
+	}
+	if (test_and_clear_bit(WEFT_I_ATIME_DIRTY, &wi->flags))
+		weft_atime_tell(inode);
+	else
+		weft_atime_put(wsb);
+	return 0;
+}
+
+static bool weft_atime_wanted(struct inode *inode)
+{
+	return test_bit(WEFT_I_ATIME_DIRTY, &WEFT_I(inode)->flags);
+}
+
+static int weft_atime_send_wait(struct inode *inode)
+{
+	struct weft_sb *wsb = weft_isb(inode);
+
+	while (weft_atime_send(inode))
+		if (wait_var_event_killable(&wsb->atimes,
+					    atomic_read(&wsb->atimes) < WEFT_ATIMES_MAX))
+			return -EINTR;
+	return 0;
+}
+
+/**
+ * weft_atime_sync() - have the servers know all access times
+ * @wsb: the mount
+ *
+ * Return: 0, or -EINTR if the caller was killed.
+ */
+int weft_atime_sync(struct weft_sb *wsb)
+{
+	int ret = weft_each_inode(wsb, 0, weft_atime_wanted, weft_atime_send_wait);
+
+	if (!ret && wait_var_event_killable(&wsb->atimes, !atomic_read(&wsb->atimes)))
+		ret = -EINTR;
+	return ret;
 }

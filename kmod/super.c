@@ -9,7 +9,7 @@
  * umount -f first makes every outstanding request fail, so that nothing of this can hang. So does
  * killing an umount that waits for a server: by then umount -f does not find the mount any more.
  *
- * wsb->async counts what sync and unmount wait for; it is only ever waited for to become 0.
+ * wsb->async counts what unmount waits for; it is only ever waited for to become 0.
  */
 #include <linux/crc32.h>
 #include <linux/module.h>
@@ -27,13 +27,17 @@ void weft_async_put(struct weft_sb *wsb)
 		wake_up_var(&wsb->async);
 }
 
+/*
+ * The VFS calls this before and after its own waiting for pages, which cannot be killed. Everything
+ * is waited for here before, so that who kills syncfs(2) ends it; afterwards, what the end of the
+ * pages has set off, and access times.
+ */
 static int weft_sync_fs(struct super_block *sb, int wait)
 {
 	struct weft_sb *wsb = WEFT_SB(sb);
+	int ret = weft_flush_group(wsb, 0);
 
-	if (wait && wait_var_event_killable(&wsb->async, !atomic_read(&wsb->async)))
-		return -EINTR;
-	return 0;
+	return ret || !wait ? ret : weft_atime_sync(wsb);
 }
 
 static int weft_statfs(struct dentry *dentry, struct kstatfs *st)
@@ -219,17 +223,12 @@ int weft_get_tree(struct fs_context *fc)
 	return 0;
 }
 
-static bool weft_sb_idle(const struct weft_sb *wsb)
-{
-	return !atomic_read(&wsb->async) && !atomic_read(&wsb->reads);
-}
-
 /* Wait for what nobody waits for. Who kills the umount gives the mount up. */
 static void weft_umount_wait(struct weft_sb *wsb)
 {
-	if (wait_var_event_killable(&wsb->async, weft_sb_idle(wsb))) {
+	if (wait_var_event_killable(&wsb->async, !atomic_read(&wsb->async))) {
 		weft_fs_abort(wsb->fs);
-		wait_var_event(&wsb->async, weft_sb_idle(wsb));
+		wait_var_event(&wsb->async, !atomic_read(&wsb->async));
 	}
 }
 
@@ -245,7 +244,7 @@ static void weft_umount_sync(struct weft_sb *wsb)
 	weft_umount_wait(wsb);
 }
 
-/* From here on nobody writes inodes back for a lease. */
+/* From here on nobody writes inodes back for a lease, or pins them. */
 static void weft_umount_dying(struct weft_sb *wsb)
 {
 	/* It is held by those only who wait for requests: there is a cluster then. */
@@ -253,8 +252,9 @@ static void weft_umount_dying(struct weft_sb *wsb)
 		weft_fs_abort(wsb->fs);
 		down_write(&wsb->flush_lock);
 	}
-	wsb->dying = true;
+	WRITE_ONCE(wsb->dying, true);
 	up_write(&wsb->flush_lock);
+	smp_mb(); /* see weft_inode_pin() */
 }
 
 static void weft_kill_sb(struct super_block *sb)
@@ -264,12 +264,14 @@ static void weft_kill_sb(struct super_block *sb)
 	if (wsb->fs && sb->s_root)
 		weft_umount_sync(wsb);
 	weft_umount_dying(wsb);
+	if (wsb->fs)
+		weft_umount_wait(wsb); /* for inodes that were pinned before */
 	kill_anon_super(sb);
-	cancel_delayed_work_sync(&wsb->close_work);
-	if (wsb->fs) {
+	if (wsb->fs)
 		weft_close_flush(wsb);
+	cancel_delayed_work_sync(&wsb->close_work); /* nothing is left that would queue it */
+	if (wsb->fs)
 		weft_umount_wait(wsb);
-	}
 	synchronize_rcu(); /* path walks without references look at the lease */
 	weft_sb_free(wsb);
 }

@@ -16,8 +16,8 @@
  * written waits for them by weft_wait_folios() before the page cache's functions, which cannot be
  * killed, find nothing left to wait for.
  *
- * Protection: folio locks and the writeback flag; wi->inflight under wi->lock. The folios under
- * writeback keep the inode in memory, then @inflight does, then WEFT_I_COMMITTING.
+ * Protection: folio locks and the writeback flag; wi->inflight under wi->lock. Folios under
+ * writeback, @inflight and WEFT_I_COMMITTING keep the inode in memory, see weft_busy().
  */
 #include <linux/pagevec.h>
 #include "internal.h"
@@ -44,7 +44,21 @@ void weft_write_started(struct inode *inode)
 	weft_async_get(weft_isb(inode));
 	spin_lock(&wi->lock);
 	wi->inflight++;
+	weft_busy(inode);
 	spin_unlock(&wi->lock);
+}
+
+/**
+ * weft_now_idle() - what follows a weft_idle() that was true; wi->lock is released
+ * @inode: the file; may be gone when this returns
+ * @untold: there is something that the metadata server does not know
+ */
+void weft_now_idle(struct inode *inode, bool untold)
+{
+	/* From here on only the VFS keeps it in memory. */
+	if (untold && inode->i_nlink)
+		mark_inode_dirty_sync(inode);
+	weft_inode_unpin(inode);
 }
 
 /**
@@ -59,7 +73,7 @@ void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error, boo
 {
 	struct weft_inode *wi = WEFT_I(inode);
 	struct weft_sb *wsb = weft_isb(inode);
-	bool commit;
+	bool commit, idle, untold;
 
 	spin_lock(&wi->lock);
 	if (!error && (end || delta)) {
@@ -71,11 +85,15 @@ void weft_write_ended(struct inode *inode, loff_t end, s64 delta, int error, boo
 		 !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
 		 weft_commit_claim(inode);
 	wi->inflight--;
+	idle = weft_idle(inode);
+	untold = test_bit(WEFT_I_META_DIRTY, &wi->flags);
 	spin_unlock(&wi->lock);
-	/* Without the claim the inode may go away from here on. */
+	/* Without the claim or a pin the inode may go away from here on. */
 	wake_up_var(&wi->inflight);
 	if (commit)
 		weft_commit_send(inode);
+	if (idle)
+		weft_now_idle(inode, untold);
 	weft_async_put(wsb);
 }
 
@@ -345,6 +363,80 @@ int weft_wait_folios(struct inode *inode, loff_t start, loff_t end)
 	return ret;
 }
 
+/* The first folio from @index to @last that is locked (being read, mostly) or under writeback. */
+static bool weft_folio_busy(struct address_space *mapping, pgoff_t *index, pgoff_t last)
+{
+	XA_STATE(xas, &mapping->i_pages, *index);
+	struct folio *folio;
+	bool busy = false;
+
+	rcu_read_lock();
+	xas_for_each(&xas, folio, last) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		busy = folio_test_locked(folio) || folio_test_writeback(folio);
+		if (busy) {
+			*index = xas.xa_index;
+			break;
+		}
+		if (need_resched()) {
+			xas_pause(&xas);
+			cond_resched_rcu();
+		}
+	}
+	rcu_read_unlock();
+	return busy;
+}
+
+/* Wait, killable, for each of them once. */
+static int weft_wait_busy(struct address_space *mapping, pgoff_t index, pgoff_t last)
+{
+	struct folio *folio;
+	int ret = 0;
+
+	for (; !ret && weft_folio_busy(mapping, &index, last); index++) {
+		folio = filemap_get_folio(mapping, index);
+		if (IS_ERR_OR_NULL(folio))
+			continue;
+		ret = folio_wait_locked_killable(folio);
+		if (!ret)
+			ret = folio_wait_writeback_killable(folio);
+		folio_put(folio);
+	}
+	return ret;
+}
+
+/**
+ * weft_invalidate_lock() - take invalidate_lock to drop folios that no server is waited for
+ * @inode: the file
+ * @start: first byte
+ * @end: last byte
+ *
+ * Who drops folios waits for those that are being read or written, and who waits for the lock
+ * meanwhile (a page fault, a read) waits as well; neither could be killed. So this waits before,
+ * without the lock, until there are none when it has the lock, which keeps new reads away.
+ *
+ * Return: 0 with the lock held, or -EINTR.
+ */
+int weft_invalidate_lock(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t first = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT, index;
+	int ret;
+
+	for (;;) {
+		ret = weft_wait_busy(mapping, first, last);
+		if (ret)
+			return ret;
+		filemap_invalidate_lock(mapping);
+		index = first;
+		if (!weft_folio_busy(mapping, &index, last))
+			return 0;
+		filemap_invalidate_unlock(mapping);
+		cond_resched();
+	}
+}
+
 /**
  * weft_write_range() - write dirty pages and wait, killable, until data servers have them
  * @inode: the file
@@ -419,16 +511,20 @@ int weft_flush_inode(struct inode *inode)
 int weft_write_inode(struct inode *inode, struct writeback_control *wbc)
 {
 	struct weft_inode *wi = WEFT_I(inode);
-	bool send = false;
+	bool send = false, later;
 
-	weft_atime_send(inode);
+	if (weft_atime_send(inode))
+		mark_inode_dirty_sync(inode);
 	if (!S_ISREG(inode->i_mode) || !test_bit(WEFT_I_META_DIRTY, &wi->flags))
 		return 0;
 	spin_lock(&wi->lock);
 	if (!wi->inflight || wi->commit_size > wi->server_size)
 		send = weft_commit_claim(inode);
+	later = test_bit(WEFT_I_SPILLED, &wi->flags);
 	spin_unlock(&wi->lock);
 	if (send)
 		weft_commit_send(inode);
+	else if (later) /* others that could not be sent are remembered by what is in flight */
+		mark_inode_dirty_sync(inode);
 	return 0;
 }

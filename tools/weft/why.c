@@ -6,6 +6,10 @@
  * words, those of one process or of one file when it is named, with the server's name and state
  * when management answers. Asking management may fail: the ids are shown then.
  *
+ * A process that has no request of its own may stand behind one that has: in uninterruptible sleep
+ * on a lock of the VFS, or in sync(2), whose pages are written by the kernel's threads. That is
+ * said, and what ends the waiting.
+ *
  * A path is looked up without asking the servers (AT_STATX_DONT_SYNC). Lines of debugfs that cannot
  * be understood are counted and told, not dropped silently.
  */
@@ -21,6 +25,8 @@
 #include "tools/weft/weft.h"
 
 #define DEBUGFS_DEFAULT "/sys/kernel/debug/weft"
+
+#define LONG_MS 10000 /* longer than a request takes of a server that works */
 
 enum { OPT_DEBUGFS = 256 };
 
@@ -214,6 +220,54 @@ static int take_object(struct wanted *want, const char *text)
 	return 0;
 }
 
+/* State letter of a process, 0 if there is none. */
+static char state_of(int pid)
+{
+	char path[64], line[512], state = 0, *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	/* The name may hold anything: what follows its last bracket counts. */
+	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	if (p && p[1] == ' ')
+		state = p[2];
+	fclose(f);
+	return state;
+}
+
+static void say_nothing(const struct wanted *want)
+{
+	char comm[64];
+
+	if (!want->pid_given || state_of((int)want->pid) != 'D') {
+		puts("Nothing is waited for.");
+		return;
+	}
+	printf("Process %ld (%s) sleeps and cannot be killed now, but has no request of its own: it\n"
+	       "waits for the disk, for another process (a lock, see `weft why`), or in sync.\n",
+	       want->pid, comm_of((int)want->pid, comm));
+}
+
+/* What can be done about it, once something has waited for long. */
+static void say_way_out(const struct wanted *want, const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		if (json_integer_value(json_object_get(row, "since_ms")) < LONG_MS)
+			continue;
+		printf("\nThese processes can be killed. Others that wait for them then go on. To give up a\n"
+		       "mount and all that waits in it: umount -f DIRECTORY, or when it has none any more:\n"
+		       "echo 1 >%s/%s/abort\n", want->debugfs,
+		       json_string_value(json_object_get(row, "mount")));
+		return;
+	}
+}
+
 static int show(const struct weft_cmd *cmd, const struct wanted *want)
 {
 	static const struct weft_column columns[] = {
@@ -228,9 +282,11 @@ static int show(const struct weft_cmd *cmd, const struct wanted *want)
 	int status = read_all(want, rows, names ? names->listing : NULL);
 
 	if (!status && !cmd->json && !json_array_size(rows))
-		puts("Nothing is waited for.");
+		say_nothing(want);
 	else if (!status && weft_report_rows(rows, columns, cmd->json))
 		status = weft_say(WEFT_EXIT_FAILED, "cannot write");
+	else if (!status && !cmd->json)
+		say_way_out(want, rows);
 	json_decref(rows);
 	if (names)
 		weft__admin_reply__free_unpacked(names, NULL);

@@ -2,12 +2,9 @@
 #
 # What waits for a server that is gone can be killed: fsync, truncate, O_DIRECT, fallocate, umount.
 . "$WEFT_TOP/tests/vm/lib.sh"
-# killed WHAT COMMAND...: it waits for a dead server, and SIGKILL ends it within 10 s
-killed() {
-	local pid try
-	"$@" >/dev/null 2>&1 &
-	pid=$!
-	sleep 2
+# ends_by_kill PID: it waits for a dead server, and SIGKILL ends it within 10 s
+ends_by_kill() {
+	local pid=$1 try
 	kill -0 $pid || { echo "did not wait"; return 1; }
 	kill -KILL $pid
 	for try in $(seq 100); do
@@ -17,6 +14,11 @@ killed() {
 	done
 	cat /proc/$pid/stack
 	return 1
+}
+killed() {
+	"$@" >/dev/null 2>&1 &
+	sleep 2
+	ends_by_kill $!
 }
 gone() {
 	local try
@@ -37,6 +39,11 @@ check "killed: direct read" killed dd if=$MNT/f of=/dev/null bs=1M count=4 iflag
 check "killed: truncate" killed truncate -s 1000 $MNT/f
 check "killed: punch" killed fallocate -p -o 0 -l 10000000 $MNT/f
 check "killed: fsync" killed sync $MNT/f
+dd if=$MNT/g of=/dev/null bs=1M count=4 status=none &
+reader=$!
+sleep 1
+check "killed: truncate over what is being read" killed truncate -s 1000000 $MNT/g
+check "killed: the reader" ends_by_kill $reader
 check "killed: direct read of g" killed dd if=$MNT/g of=/dev/null bs=1M count=4 iflag=direct
 check "killed: truncate of g behind it" killed truncate -s 5000 $MNT/g
 check "killed: umount" killed umount $MNT

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A server that says nothing must not hold up those who want nothing of it: memory reclaim, page
+# faults during a truncate, a group of which one connection is dead; nor let requests pile up.
+# seconds: 240
+. "$WEFT_TOP/tests/vm/lib.sh"
+debug=/sys/kernel/debug/weft
+
+mount=
+# The folder of the only mount.
+folder() { mount=$(echo $debug/*/); }
+# within SECONDS COMMAND...: it ends in time, and well
+within() {
+	local limit=$(($1 * 10)) pid try
+	shift
+	"$@" &
+	pid=$!
+	for try in $(seq $limit); do
+		[ -e /proc/$pid ] && [ "$(awk '{print $3}' /proc/$pid/stat 2>/dev/null)" != Z ] ||
+			{ wait $pid; return; }
+		sleep 0.1
+	done
+	cat /proc/$pid/stack
+	return 1
+}
+# outstanding OP: how many requests of that kind are not over, in $n
+outstanding() {
+	local op
+	n=0
+	while read -r op _; do
+		[ "$op" = "$1" ] && n=$((n + 1))
+	done <"$mount/outstanding"
+}
+# waits OP: such a request is under way
+waits() {
+	local try
+	for try in $(seq 200); do
+		outstanding "$1"
+		[ $n -gt 0 ] && return 0
+		sleep 0.1
+	done
+	return 1
+}
+pid_of() { cat $WEFT_DIR/$1.pid; }
+stop() { kill -STOP "$(pid_of "$1")"; }
+go_on() { kill -CONT "$(pid_of "$1")"; }
+# ended PID: a process of ours is over, killed or not
+ended() {
+	while kill -0 $1 2>/dev/null && [ "$(awk '{print $3}' /proc/$1/stat)" != Z ]; do sleep 0.1; done
+}
+drop() { echo 3 >/proc/sys/vm/drop_caches; }
+
+require "cluster starts" weft_up 1 1
+require "mount" weft_mount
+folder
+mds=$(weft_daemons | grep -v mgmt | grep -v oss)
+oss=$(weft_daemons | grep oss)
+
+# The inode is clean and nobody has it, its COMMIT is under way: reclaim has to leave it alone.
+check "a file in chunks" dd if=/dev/zero of=$MNT/f bs=1M count=2 conv=fsync status=none
+exec 5<>$MNT/f
+stop "$mds"
+head -c 2000000 /dev/urandom >/run/want
+cat /run/want >&5
+exec 5<&-
+check "its COMMIT waits for the metadata server" waits COMMIT
+sync -f $MNT &
+syncer=$!
+sleep 1
+check "memory reclaim does not wait" within 5 drop
+check "again" within 5 drop
+go_on "$mds"
+check "sync goes on" wait $syncer
+drop_caches
+truncate -s 2097152 /run/want
+dd if=/dev/zero of=/run/want bs=1 seek=2000000 count=97152 conv=notrunc status=none
+check "the bytes are there" cmp /run/want $MNT/f
+
+# Killed in syncfs(2): it does not wait where it cannot be killed.
+echo changed >$MNT/small
+stop "$oss"
+dd if=/dev/zero of=$MNT/f bs=1M count=2 conv=notrunc status=none
+sync -f $MNT &
+syncer=$!
+check "data waits for the data server" waits OBJ_WRITE
+sleep 0.5
+kill -KILL $syncer
+check "syncfs can be killed" within 5 ended $syncer
+go_on "$oss"
+sync -f $MNT
+
+# A truncate that waits for the metadata server, and a mapping of the same file.
+check "a file to cut" dd if=/dev/zero of=$MNT/cut bs=1M count=2 conv=fsync status=none
+drop_caches
+stop "$mds"
+truncate -s 1048576 $MNT/cut &
+cutter=$!
+check "SETATTR waits" waits SETATTR
+check "its bytes can be read" within 5 dd if=$MNT/cut of=/dev/null bs=64k count=4 status=none
+go_on "$mds"
+check "truncate goes on" wait $cutter
+check "its size" test "$(stat -c %s $MNT/cut)" = 1048576
+
+# Access times of many files: a bounded number is on its way.
+mkdir $MNT/many
+many=$(scaled 2000)
+for i in $(seq "$many"); do echo >$MNT/many/$i; done
+sync -f $MNT
+sleep 1.1
+find $MNT/many -exec touch -m {} +
+cat $MNT/many/* >/dev/null
+stop "$mds"
+sync -f $MNT &
+syncer=$!
+check "access times are sent" waits SETATTR
+sleep 3
+outstanding SETATTR
+echo "$n access times under way"
+check "not all of them at once" test $n -le 512
+go_on "$mds"
+check "sync goes on with all" wait $syncer
+mtimes_before_atimes() {
+	local i
+	for i in 1 $((many / 2)) "$many"; do
+		[ "$(stat -c %X $MNT/many/$i)" -ge "$(stat -c %Y $MNT/many/$i)" ] || return
+	done
+}
+require "unmount" weft_umount
+require "mount again" weft_mount
+folder
+check "access times have arrived" mtimes_before_atimes
+
+# One of two connections says nothing any more, and the session is lost by silence: the group does
+# not wait until the dead connection is given up, half a minute later.
+dead_link() {
+	local port client
+	port=$(awk '$3 == "mdt" { sub(/.*:/, "", $7); print $7; exit }' "$mount/servers")
+	# Sockets of the kernel belong to no process.
+	client=$(ss -tnpH state established "dport = :$port" | grep -v users: | awk 'NR == 1 { print $3 }')
+	echo "server's port $port, connection ${client:?}"
+	tc qdisc add dev lo root handle 1: prio priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 &&
+		tc qdisc add dev lo parent 1:3 handle 30: netem loss 100% &&
+		tc filter add dev lo parent 1: protocol ip prio 1 u32 match ip sport "$port" 0xffff \
+			match ip dport "${client##*:}" 0xffff flowid 1:3
+}
+all_chmod() { until [ "$(stat -c %a $MNT/c[1-4] | grep -c 700)" = 4 ]; do sleep 0.1; done; }
+if [ "$WEFT_KERNEL" = stock ]; then
+	touch $MNT/c1 $MNT/c2 $MNT/c3 $MNT/c4 $MNT/c5
+	require "a connection goes dead" dead_link
+	for i in 1 2 3 4; do chmod 700 $MNT/c$i & done
+	sleep 0.5
+	check "requests wait at it" waits SETATTR
+	stop "$mds"
+	sleep 17
+	go_on "$mds"
+	check "the group works again" within 8 chmod 700 $MNT/c5
+	check "what waited as well" within 8 all_chmod
+	tc qdisc del dev lo root
+fi
+require "unmount" weft_umount
