@@ -34,7 +34,7 @@ u64 weft_stamp(struct weft_sb *wsb, u64 ino)
 }
 
 /*
- * The next inode behind @prev, whose reference is dropped, that @want likes. Or some other: the lock
+ * The next inode behind @prev, whose reference is dropped, that @want likes. Or another: the lock
  * is not held for all of a long list.
  */
 static struct inode *weft_next_inode(struct weft_sb *wsb, struct inode *prev,

@@ -32,6 +32,8 @@ require "cluster starts" weft_up 1 1
 require "mount" weft_mount
 check "a file" dd if=/dev/urandom of=$MNT/f bs=1M count=40 conv=fsync status=none
 check "another" dd if=/dev/urandom of=$MNT/g bs=1M count=40 conv=fsync status=none
+drop_caches
+stat $MNT/f $MNT/g >/dev/null
 weft_kill $(weft_daemons | grep oss)
 check "dirty pages" dd if=/dev/zero of=$MNT/f bs=1M count=20 conv=notrunc status=none
 check "killed: direct write over them" killed dd if=/dev/zero of=$MNT/f bs=1M count=4 oflag=direct conv=notrunc
