@@ -33,6 +33,9 @@ struct weft_wb {
 	u32 chunk;	    /* bytes, 0: inline */
 };
 
+/* How often folios are waited for before readers are kept away. */
+#define WEFT_QUIET_TRIES 4
+
 /* Why a folio that was found dirty is left out. */
 #define WEFT_WB_SKIP 1
 
@@ -414,7 +417,8 @@ static int weft_wait_busy(struct address_space *mapping, pgoff_t index, pgoff_t 
  *
  * Who drops folios waits for those that are being read or written, and who waits for the lock
  * meanwhile (a page fault, a read) waits as well; neither could be killed. So this waits before,
- * without the lock, until there are none when it has the lock, which keeps new reads away.
+ * without the lock, until there are none when it has the lock, which keeps new reads away. If
+ * readers do not cease it waits with the lock at last: they go on when this is killed.
  *
  * Return: 0 with the lock held, or -EINTR.
  */
@@ -422,9 +426,9 @@ int weft_invalidate_lock(struct inode *inode, loff_t start, loff_t end)
 {
 	struct address_space *mapping = inode->i_mapping;
 	pgoff_t first = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT, index;
-	int ret;
+	int tries, ret;
 
-	for (;;) {
+	for (tries = 0; tries < WEFT_QUIET_TRIES; tries++) {
 		ret = weft_wait_busy(mapping, first, last);
 		if (ret)
 			return ret;
@@ -433,8 +437,12 @@ int weft_invalidate_lock(struct inode *inode, loff_t start, loff_t end)
 		if (!weft_folio_busy(mapping, &index, last))
 			return 0;
 		filemap_invalidate_unlock(mapping);
-		cond_resched();
 	}
+	filemap_invalidate_lock(mapping);
+	ret = weft_wait_busy(mapping, first, last);
+	if (ret)
+		filemap_invalidate_unlock(mapping);
+	return ret;
 }
 
 /**
