@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/rpc/rdma_stats.h"
 #include "mds/mds.h"
 #include "mds/warm.h"
 
@@ -138,6 +139,7 @@ char *mds_stats_text(struct mds *m, size_t *len)
 	const struct mds_stats *s = &m->stats;
 	struct text t = { .cap = 4096 };
 	struct weft_kv_stats kv;
+	size_t n;
 
 	t.buf = malloc(t.cap);
 	if (!t.buf)
@@ -185,6 +187,9 @@ char *mds_stats_text(struct mds *m, size_t *len)
 	ROW("open_files", m->sessions.opens.count);
 	ROW("grace", mds_in_grace(m));
 #undef ROW
+	n = weft_rdma_stats_json(t.buf + t.len, t.cap - t.len);
+	if (n < t.cap - t.len)
+		t.len += n;
 	text_add(&t, "}");
 	*len = t.len;
 	return t.buf;

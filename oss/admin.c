@@ -12,6 +12,7 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/rpc/rdma_stats.h"
 #include "common/status.h"
 
 #define LINE_MAX_LEN 1024
@@ -67,6 +68,8 @@ size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *b
 		       (unsigned long long)st->damaged_records);
 	if (pos < len)
 		pos = add_ops(svc, buf, len, pos);
+	if (pos < len)
+		pos += weft_rdma_stats_json(buf + pos, len - pos);
 	if (pos < len)
 		pos += snprintf(buf + pos, len - pos, "}");
 	return pos;

@@ -182,7 +182,7 @@ int rdma_slab_lkey(struct rdma_dev *dev, struct weft_slab *slab, uint32_t *lkey)
 	return 0;
 }
 
-size_t weft_rdma_stats_print(char *buf, size_t len)
+size_t weft_rdma_stats_json(char *buf, size_t len)
 {
 	static const struct {
 		const char *name;
@@ -193,15 +193,13 @@ size_t weft_rdma_stats_print(char *buf, size_t len)
 #undef ROW
 	};
 	size_t n = 0, i;
-	int ret;
 
-	if (!ndevs)
+	if (!__atomic_load_n(&ndevs, __ATOMIC_RELAXED))
 		return 0;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]) && n < len; i++) {
-		ret = snprintf(buf + n, len - n, "rdma.%s %llu\n", rows[i].name,
-			       (unsigned long long)__atomic_load_n(rows[i].value,
-								   __ATOMIC_RELAXED));
-		n += ret;
-	}
-	return n < len ? n : len;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		n += snprintf(buf + n, n < len ? len - n : 0, "%s\"%s\":%llu",
+			      i ? "," : ",\"rdma\":{", rows[i].name,
+			      (unsigned long long)__atomic_load_n(rows[i].value, __ATOMIC_RELAXED));
+	n += snprintf(buf + n, n < len ? len - n : 0, "}");
+	return n;
 }

@@ -51,12 +51,12 @@ extern struct weft_rdma_stats weft_rdma_stats;
 	__atomic_add_fetch(&weft_rdma_stats.name, (uint64_t)(n), __ATOMIC_RELAXED)
 
 /**
- * weft_rdma_stats_print() - the counters as text, a line "rdma.NAME VALUE" each
+ * weft_rdma_stats_json() - the counters as a member of a JSON object: ,"rdma":{"NAME":VALUE,...}
  * @buf: filled in, cut when it is too small
  * @len: its size
  *
- * Return: length of the text; 0 when RDMA was never used.
+ * Return: length of the whole text, as snprintf(); 0 when this process never used RDMA.
  */
-size_t weft_rdma_stats_print(char *buf, size_t len);
+size_t weft_rdma_stats_json(char *buf, size_t len);
 
 #endif

@@ -35,9 +35,9 @@
 static void print_stats(void)
 {
 	char buf[4096];
-	size_t n = weft_rdma_stats_print(buf, sizeof(buf));
+	size_t n = weft_rdma_stats_json(buf, sizeof(buf));
 
-	printf("%.*s", (int)n, buf);
+	printf("%s\n", n ? buf + 1 : "RDMA was not used");
 	fflush(stdout);
 }
 

@@ -31,7 +31,7 @@ struct fake_verbs {
 
 extern struct fake_verbs fake_verbs;
 
-/* fake_cut() - every connection breaks, as when a cable is drawn: flushes, no event of the manager */
+/* fake_cut() - every connection breaks, as by a drawn cable: flushes, no event of the manager */
 void fake_cut(void);
 
 #endif
