@@ -3,8 +3,9 @@
  * The environment on libuv: clock, timers, posts, work, signals, threads.
  *
  * One uv_timer follows the earliest of our own timers, so that these need no close callback and
- * may be freed when stopped. Posts of other threads are queued under a lock and announced by one
- * uv_async. Work goes to libuv's thread pool, which all loops of the process share; it is sized
+ * may be freed when stopped. Posts are queued under a lock; those of other threads are announced by
+ * one uv_async, those of the loop's own thread need no system call: they run behind the I/O of the
+ * round. Work goes to libuv's thread pool, which all loops of the process share; it is sized
  * for several targets that wait for their disks at the same time.
  *
  * Failures: only creation can fail (descriptors, memory); random numbers come from getrandom(),
@@ -139,6 +140,11 @@ static void env_work(struct weft_env *env, struct weft_work *work)
 		abort(); /* only for a NULL callback */
 }
 
+static void no_sleep(uv_idle_t *h)
+{
+	(void)h;
+}
+
 static void env_post(struct weft_env *env, struct weft_post *p)
 {
 	struct env_uv *e = env_uv(env);
@@ -147,7 +153,10 @@ static void env_post(struct weft_env *env, struct weft_post *p)
 	pthread_mutex_lock(&e->lock);
 	*e->posts_tail = p;
 	e->posts_tail = &p->next;
-	uv_async_send(&e->async);
+	if (e->running && pthread_equal(e->self, pthread_self()))
+		uv_idle_start(&e->idle, no_sleep);
+	else
+		uv_async_send(&e->async);
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -162,12 +171,12 @@ static void env_stop(struct weft_env *env)
 }
 
 /* Posts that callbacks make are left for the next round, so that I/O gets its turn. */
-static void async_fired(uv_async_t *h)
+static void run_posts(struct env_uv *e)
 {
-	struct env_uv *e = h->data;
 	struct weft_post *p, *next;
 	bool stop;
 
+	uv_idle_stop(&e->idle);
 	pthread_mutex_lock(&e->lock);
 	p = e->posts;
 	e->posts = NULL;
@@ -179,7 +188,18 @@ static void async_fired(uv_async_t *h)
 		p->cb(p->arg);
 	}
 	if (stop)
-		uv_stop(h->loop);
+		uv_stop(&e->loop);
+}
+
+static void async_fired(uv_async_t *h)
+{
+	run_posts(h->data);
+}
+
+static void check_fired(uv_check_t *h)
+{
+	if (uv_is_active((uv_handle_t *)&((struct env_uv *)h->data)->idle))
+		run_posts(h->data);
 }
 
 static const struct weft_env_ops env_uv_ops = {
@@ -238,6 +258,11 @@ int weft_env_uv_create(struct weft_env **out)
 	e->async.data = e;
 	uv_timer_init(&e->loop, &e->timer);
 	e->timer.data = e;
+	uv_idle_init(&e->loop, &e->idle);
+	uv_check_init(&e->loop, &e->check);
+	e->check.data = e;
+	uv_check_start(&e->check, check_fired);
+	uv_unref((uv_handle_t *)&e->check);
 	*out = &e->env;
 	return 0;
 
@@ -253,9 +278,13 @@ void weft_env_uv_run(struct weft_env *env)
 {
 	struct env_uv *e = env_uv(env);
 
+	pthread_mutex_lock(&e->lock);
+	e->self = pthread_self();
+	e->running = true;
+	pthread_mutex_unlock(&e->lock);
 	uv_run(&e->loop, UV_RUN_DEFAULT);
 	pthread_mutex_lock(&e->lock);
-	e->stopping = false;
+	e->running = e->stopping = false;
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -276,7 +305,7 @@ void weft_env_uv_destroy(struct weft_env *env)
 	bool more;
 
 	do {
-		async_fired(&e->async);
+		run_posts(e);
 		pthread_mutex_lock(&e->lock);
 		more = e->posts != NULL;
 		pthread_mutex_unlock(&e->lock);
@@ -286,6 +315,8 @@ void weft_env_uv_destroy(struct weft_env *env)
 	for (s = e->signals; s; s = s->next)
 		uv_close((uv_handle_t *)&s->sig, NULL);
 	uv_close((uv_handle_t *)&e->timer, NULL);
+	uv_close((uv_handle_t *)&e->check, NULL);
+	uv_close((uv_handle_t *)&e->idle, NULL);
 	uv_close((uv_handle_t *)&e->async, NULL);
 	while (uv_loop_close(&e->loop) == UV_EBUSY)
 		uv_run(&e->loop, UV_RUN_ONCE);

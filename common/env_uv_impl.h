@@ -14,12 +14,14 @@ struct env_uv_signal;
 
 /**
  * struct env_uv - an environment on a libuv loop
- * @lock: protects @posts, @posts_tail and @stopping; all else belongs to the loop
+ * @lock: protects @posts, @posts_tail, @stopping, @running and @self; all else belongs to the loop
  */
 struct env_uv {
 	struct weft_env env;
 	uv_loop_t loop;
 	uv_async_t async;
+	uv_check_t check; /* runs posts of the loop's own thread behind its I/O */
+	uv_idle_t idle;	  /* active while there are some: the loop does not sleep */
 	uv_timer_t timer;
 	struct weft_timerq timers;
 	struct env_uv_ring *ring;
@@ -29,6 +31,8 @@ struct env_uv {
 	struct weft_post *posts;
 	struct weft_post **posts_tail;
 	bool stopping;
+	bool running;	/* by @self */
+	pthread_t self;
 };
 
 static inline struct env_uv *env_uv(struct weft_env *env)

@@ -14,14 +14,15 @@
  * of space: then it goes on by itself, some time after there is space again.
  *
  * A batch that the commit log has and RocksDB refused is taken back; when that fails as well, the
- * store refuses commits until it is opened again. Before something bypasses the commit log (a batch
- * that is too large for it or is not to be durable, a deleted range) RocksDB's log is synced and the
- * commit log is cleared, so that nothing old is ever applied over it.
+ * store refuses commits until it is opened again. Before something bypasses the commit log (a
+ * batch that is too large for it or is not to be durable, a deleted range) RocksDB's log is synced
+ * and the commit log is cleared, so that nothing old is ever applied over it.
  *
  * Protection: see kv.h; writes are serialised by a lock, since records of the commit log carry
  * RocksDB's sequence numbers; the counters are atomic.
  *
- * Fault points: kv.peek, kv.commit.before, kv.commit.logged (RocksDB does not have it yet), kv.commit.after.
+ * Fault points: kv.peek, kv.commit.before, kv.commit.logged (RocksDB does not have it yet),
+ * kv.commit.after.
  */
 #include "common/kv.h"
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The power of all servers goes while programs write: their file system forgets what it has not
+# written to its disk, journal and pages (powerloss), and they start again on what is there. The
+# programs wait, go on, and see no error; what had been acknowledged is there. The logs of what was
+# acknowledged are elsewhere. What this does not show is a disk that loses its own cache.
+# seconds: 600
+. "$WEFT_TOP/tests/vm/lib.sh"
+ack=$WEFT_BUILD/tests/fs/ackcheck
+log=/run/ack
+
+# Stopped first, so that no server answers with the errors of a file system that is gone.
+power_off() {
+	local pids
+	pids=$(cat $WEFT_DIR/*.pid)
+	kill -STOP $pids && "$WEFT_BUILD/tests/fs/powerloss" /data && kill -KILL $pids
+}
+
+power_on() {
+	local device try
+	device=$(awk '$2 == "/data" { print $1 }' /proc/mounts)
+	for try in $(seq 100); do
+		umount /data && break
+		sleep 0.1
+	done
+	mount -t ext4 "$device" /data
+}
+
+mkdir -p $log
+require "cluster starts" weft_up
+require "mount" weft_mount
+daemons=$(weft_daemons)
+$ack --write -p 3 --seconds 580 --seed 7 --log $log $MNT >/run/ack.log 2>&1 &
+writer=$!
+for round in 1 2 3; do
+	# Configuration, process numbers: what `weft dev` wrote is not what is tested.
+	sync
+	require "writers work" progress $log $writer
+	require "the power goes" power_off
+	require "the power is back" power_on
+	check "start of all" weft_start $daemons
+	require "writers go on" progress $log $writer
+done
+grep -h "applied again from the commit log" $WEFT_DIR/*.log >/run/replayed
+check "servers had lost changes and applied them again" test -s /run/replayed
+kill -TERM $writer
+wait $writer
+check "writers saw no error" test $? = 0
+cat /run/ack.log
+program $ack --verify -p 3 --log $log $MNT
+require "unmount" weft_umount
+require "mount again" weft_mount
+program $ack --verify -p 3 --log $log $MNT
+require "unmount again" weft_umount
