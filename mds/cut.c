@@ -38,10 +38,7 @@ static void cut_start(struct mds_op *op)
 	WEFT_FAULT("mds.cut.logged");
 	op->trim.done = cut_done;
 	op->trim.arg = op;
-	if (mds_trim_start(&op->trim)) {
-		/* Without memory now: begin again; the intent is logged, twice is harmless. */
-		mds_retry(op, 50);
-	}
+	mds_trim_start(&op->trim);
 }
 
 /* Where the objects end. Bytes behind the old size are of a client that died before COMMIT. */
@@ -291,10 +288,11 @@ static int redo_one(struct mds *m, u64 ino, const char *val, size_t len)
 	mds_inode_layout(&i, &r->trim.layout);
 	weft_timer_init(&r->trim.timer, NULL, NULL);
 	ret = mds_lock_take(m, mds_lock_inode(ino), r, MDS_LOCK_EXCL, &r->holds);
-	if (!ret)
-		ret = mds_trim_start(&r->trim);
-	if (!ret)
-		return 0;
+	if (ret)
+		goto out_free;
+	mds_trim_start(&r->trim);
+	return 0;
+
 out_free:
 	redo_free(r);
 	return ret;

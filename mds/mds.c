@@ -177,8 +177,9 @@ char *mds_stats_text(struct mds *m, size_t *len)
 	ROW("txn_unconfirmed", m->txns.own.count);
 	ROW("locks", m->locks.count);
 	ROW("purged", s->purged);
-	ROW("purge_backlog", m->purge.next_nr - m->purge.scan_nr + m->purge.running +
-	    m->purge.cut);
+	ROW("purge_backlog", m->purge.next_nr - m->purge.high_nr + m->purge.deferred +
+	    m->purge.running + m->purge.cut);
+	ROW("purge_deferred", m->purge.deferred);
 	ROW("cuts", s->cuts);
 	ROW("sessions", m->sessions.table.count);
 	ROW("sole", m->sessions.sole ? m->sessions.sole->id : 0);

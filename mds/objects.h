@@ -14,6 +14,7 @@ struct mds_op;
 struct mds_trim_call;
 struct mds_purge_run;
 struct mds_redo;
+struct mds_silent;
 
 enum mds_cut_kind { MDS_CUT_TRUNCATE = 1, MDS_CUT_OPEN_TRUNC = 2, MDS_CUT_SPILL = 3 };
 
@@ -23,10 +24,14 @@ struct mds_trim {
 	u64 ino;
 	struct weft_layout layout;
 	u64 size;
+	u32 timeout_ms;
 	u32 pending, ngroups;
+	u32 left; /* groups that did not do it; 0 unless @timeout_ms is set */
 	s64 bytes_delta;
 	int err;
 	struct weft_timer timer;
+	bool (*skip)(struct mds_trim *t, u32 group);
+	void (*heard)(struct mds_trim *t, u32 group, int err);
 	void (*done)(struct mds_trim *t);
 	void *arg;
 	struct mds_trim_call *calls;
@@ -36,11 +41,11 @@ struct mds_trim {
  * mds_trim_start() - drop all bytes of an inode's objects at @size and behind
  * @t: filled in: m, ino, layout, size, done, arg
  *
- * It is tried until it succeeds; done() gets the change of allocated bytes.
- *
- * Return: 0 or -ENOMEM.
+ * It is tried until it succeeds; done() gets the change of allocated bytes. With a time-out set, a
+ * group that does not answer in time, or that skip() says is not worth asking, is left out;
+ * heard() is told of each that was asked: 0 or -ETIMEDOUT.
  */
-int mds_trim_start(struct mds_trim *t);
+void mds_trim_start(struct mds_trim *t);
 /* mds_trim_fini() - free what a trim holds; no call is under way */
 void mds_trim_fini(struct mds_trim *t);
 
@@ -78,10 +83,14 @@ struct mds_purge {
 	struct mds_purge_run *runs;
 	u64 next_nr;  /* number of the next record */
 	u64 scan_nr;  /* where to look for the next one to begin */
+	u64 high_nr;  /* all below were begun once: what is there and does not run is deferred */
+	u32 deferred; /* until a silent group answers */
 	u32 running;  /* whose objects are being deleted */
 	u32 cut;      /* whose objects are deleted, but the record is there */
 	bool forgetting; /* an op deletes records */
 	struct weft_timer timer;	/* begins the next ones */
+	struct weft_timer probe_timer;	/* asks silent groups */
+	struct mds_silent *silent;
 	struct weft_timer forget_timer; /* deletes the records of those that are done */
 };
 

@@ -10,7 +10,9 @@
  * goes at the last close, or at the end of the grace.
  *
  * Purge records are numbered, so that they are worked through in order and each only once per
- * start.
+ * start. A group that does not answer within SILENT_MS is silent: purges go on without it, and
+ * their records stay (deferred). It is asked again by one purge after pauses that grow; when it
+ * answers, all records from the first that it left out are worked through once more.
  *
  * Fault points: mds.purge.begin, mds.purge.cut.
  */
@@ -25,6 +27,18 @@
 #define TOGETHER 32u /* as many are enough to begin, or to remove their records */
 #define LINGER_MS 50u
 #define RETRY_MS 1000u
+#define SILENT_MS 5000u
+#define PAUSE_MIN_MS 5000u
+#define PAUSE_MAX_MS 160000u
+
+/* A group that did not answer. */
+struct mds_silent {
+	struct mds_silent *next;
+	u32 group, pause_ms;
+	u64 nr;	     /* the first record that it left out */
+	u64 probe;   /* the record whose purge asks it now, 0: none */
+	u64 next_at; /* env time of the next such purge */
+};
 
 struct mds_purge_run {
 	struct mds_purge_run *next, **prev;
@@ -113,11 +127,111 @@ static void forget(void *arg)
 	weft_timer_start(m->env, &pu->forget_timer, RETRY_MS * WEFT_NS_PER_MS);
 }
 
+static struct mds_silent **silent_find(struct mds *m, u32 group)
+{
+	struct mds_silent **at = &m->purge.silent;
+
+	while (*at && (*at)->group != group)
+		at = &(*at)->next;
+	return at;
+}
+
+static void silent_left(struct mds_silent *s, u64 nr)
+{
+	if (nr < s->nr)
+		s->nr = nr;
+}
+
+static bool purge_skips(struct mds_trim *t, u32 group)
+{
+	struct mds_purge_run *p = t->arg;
+	struct mds_silent *s = *silent_find(p->m, group);
+
+	if (!s || s->probe == p->nr)
+		return false;
+	silent_left(s, p->nr);
+	return true;
+}
+
+/* The next time that a silent group is asked. */
+static void probe_schedule(struct mds *m)
+{
+	u64 now = weft_env_now(m->env), at = ~0ull;
+	struct mds_silent *s;
+
+	for (s = m->purge.silent; s; s = s->next)
+		if (!s->probe && s->next_at < at)
+			at = s->next_at;
+	if (at != ~0ull)
+		weft_timer_start(m->env, &m->purge.probe_timer, at > now ? at - now : 0);
+}
+
+static void group_silent(struct mds_purge_run *p, u32 group)
+{
+	struct mds_silent **at = silent_find(p->m, group), *s = *at;
+
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s) /* its record is there at the next start; others ask it as well */
+			return;
+		*at = s;
+		s->group = group;
+		s->nr = p->nr;
+		s->pause_ms = PAUSE_MIN_MS;
+		s->next_at = weft_env_now(p->m->env) + s->pause_ms * WEFT_NS_PER_MS;
+		weft_warn("a data server is silent: deleting goes on without it", "group=%u",
+			  group);
+	} else if (s->probe == p->nr) {
+		s->probe = 0;
+		s->pause_ms = 2 * s->pause_ms < PAUSE_MAX_MS ? 2 * s->pause_ms : PAUSE_MAX_MS;
+		s->next_at = weft_env_now(p->m->env) + s->pause_ms * WEFT_NS_PER_MS;
+	}
+	silent_left(s, p->nr);
+	probe_schedule(p->m);
+}
+
+static void group_answers(struct mds *m, u32 group)
+{
+	struct mds_silent **at = silent_find(m, group), *s = *at;
+
+	if (!s)
+		return;
+	*at = s->next;
+	if (s->nr < m->purge.scan_nr)
+		m->purge.scan_nr = s->nr;
+	weft_info("a data server answers again: deleting what it left out", "group=%u", group);
+	free(s);
+}
+
+static void purge_heard(struct mds_trim *t, u32 group, int err)
+{
+	struct mds_purge_run *p = t->arg;
+
+	if (err)
+		group_silent(p, group);
+	else
+		group_answers(p->m, group);
+}
+
+/* Some groups were left out: the record stays for the next time. */
+static void purge_defer(struct mds_purge_run *p)
+{
+	struct mds *m = p->m;
+
+	m->purge.deferred++;
+	purge_end(p);
+	mds_purge_kick(m);
+}
+
 static void purge_trimmed(struct mds_trim *t)
 {
 	struct mds_purge_run *p = t->arg;
 	struct mds_purge *pu = &p->m->purge;
 
+	if (t->left) {
+		purge_defer(p);
+		return;
+	}
 	WEFT_FAULT("mds.purge.cut");
 	p->cut = true;
 	pu->running--;
@@ -130,16 +244,24 @@ static void purge_trimmed(struct mds_trim *t)
 
 static int purge_begin(struct mds *m, u64 nr, const struct mds_purge_rec *rec)
 {
-	struct mds_purge_run *p = calloc(1, sizeof(*p));
-	int ret;
+	struct mds_purge_run *p;
 
+	for (p = m->purge.runs; p; p = p->next)
+		if (p->nr == nr)
+			return 0;
+	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	WEFT_FAULT("mds.purge.begin");
+	if (nr < m->purge.high_nr)
+		m->purge.deferred--;
+	else
+		m->purge.high_nr = nr + 1;
 	p->m = m;
 	p->nr = nr;
 	p->trim = (struct mds_trim){ .m = m, .ino = le64_to_cpu(rec->ino), .layout = rec->layout,
-				     .done = purge_trimmed, .arg = p };
+				     .timeout_ms = SILENT_MS, .skip = purge_skips,
+				     .heard = purge_heard, .done = purge_trimmed, .arg = p };
 	weft_timer_init(&p->trim.timer, NULL, NULL);
 	p->next = m->purge.runs;
 	if (p->next)
@@ -147,10 +269,51 @@ static int purge_begin(struct mds *m, u64 nr, const struct mds_purge_rec *rec)
 	p->prev = &m->purge.runs;
 	m->purge.runs = p;
 	m->purge.running++;
-	ret = mds_trim_start(&p->trim);
+	mds_trim_start(&p->trim);
+	return 0;
+}
+
+/* One purge asks a silent group. */
+static int probe_one(struct mds *m, struct mds_silent *s)
+{
+	struct weft_kv_val val = { 0 };
+	struct mds_purge_rec rec;
+	char key[MDS_KEY_MAX];
+	int ret;
+
+	ret = weft_kv_get(m->kv, MDS_CF_META, key, mds_key_meta(key, 'P', s->nr), &val);
+	if (!ret && val.len != sizeof(rec))
+		ret = -ENOENT;
+	if (!ret)
+		memcpy(&rec, val.data, sizeof(rec));
+	weft_kv_val_fini(&val);
+	if (ret == -ENOENT) { /* nobody needs it any more at this place */
+		group_answers(m, s->group);
+		return 0;
+	}
+	s->probe = s->nr;
+	if (!ret)
+		ret = purge_begin(m, s->nr, &rec);
 	if (ret)
-		purge_end(p);
+		s->probe = 0;
 	return ret;
+}
+
+static void probe_silent(void *arg)
+{
+	struct mds *m = arg;
+	u64 now = weft_env_now(m->env);
+	struct mds_silent *s, *next;
+
+	if (m->failed || m->draining)
+		return;
+	for (s = m->purge.silent; s; s = next) {
+		next = s->next;
+		if (!s->probe && s->next_at <= now && probe_one(m, s))
+			s->next_at = now + s->pause_ms * WEFT_NS_PER_MS;
+	}
+	probe_schedule(m);
+	mds_purge_kick(m);
 }
 
 static int purge_next(struct mds *m)
@@ -186,7 +349,7 @@ static int purge_next(struct mds *m)
 		ret = weft_kv_iter_error(it);
 	/* Numbers of ops that failed have no record. */
 	if (!ret && !weft_kv_iter_valid(it) && m->batch.state == MDS_IDLE)
-		m->purge.scan_nr = m->purge.next_nr;
+		m->purge.scan_nr = m->purge.high_nr = m->purge.next_nr;
 	weft_kv_iter_free(it);
 	return ret;
 }
@@ -219,14 +382,22 @@ void mds_purge_init(struct mds *m)
 {
 	weft_timer_init(&m->purge.timer, purge_more, m);
 	weft_timer_init(&m->purge.forget_timer, forget, m);
+	weft_timer_init(&m->purge.probe_timer, probe_silent, m);
 }
 
 void mds_purge_fini(struct mds *m)
 {
+	struct mds_silent *s;
+
 	weft_timer_stop(m->env, &m->purge.timer);
 	weft_timer_stop(m->env, &m->purge.forget_timer);
+	weft_timer_stop(m->env, &m->purge.probe_timer);
 	while (m->purge.runs)
 		purge_end(m->purge.runs);
+	while ((s = m->purge.silent)) {
+		m->purge.silent = s->next;
+		free(s);
+	}
 }
 
 int mds_purge_load(struct mds *m)
@@ -235,7 +406,7 @@ int mds_purge_load(struct mds *m)
 	size_t klen;
 	int ret;
 
-	m->purge.scan_nr = m->purge.next_nr = 1;
+	m->purge.scan_nr = m->purge.next_nr = m->purge.high_nr = 1;
 	ret = weft_kv_iter_prefix(m->kv, NULL, MDS_CF_META, "P", 1, &it);
 	if (ret)
 		return ret;

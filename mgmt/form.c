@@ -2,10 +2,10 @@
 /*
  * Laying a file system out: groups, virtual shards, the default pool; and extending it.
  *
- * Every target that is up and in no group becomes a group of its own (one copy). Targets are taken in an order that
- * goes round the fault domains, level by level: the pool's neighbours, and the shards of
- * neighbouring directories, lie on different rows, racks and nodes as far as there are different
- * ones.
+ * Every target that is up and in no group becomes a group of its own (one copy). Targets are taken
+ * in an order that goes round the fault domains, level by level: the pool's neighbours, and the
+ * shards of neighbouring directories, lie on different rows, racks and nodes as far as there are
+ * different ones.
  *
  * Extending makes groups of the object targets that came since, and another generation of the
  * pool: of the same name, with the groups of the one before and the new ones. The generation

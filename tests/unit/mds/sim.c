@@ -42,6 +42,7 @@ struct sim_message {
 	size_t rep_len;
 	char *data;
 	size_t data_len;
+	u64 deadline; /* 0: none */
 	struct weft_timer timer;
 };
 
@@ -213,6 +214,7 @@ static void net_call(void *arg, struct mds_call *call)
 	msg->bulk_len = call->bulk_len;
 	msg->bulk = sim_dup(call->bulk, call->bulk_len);
 	msg->bulk_max = call->bulk_max;
+	msg->deadline = call->timeout_ms ? s->now + call->timeout_ms * WEFT_NS_PER_MS : 0;
 	weft_timer_init(&msg->timer, msg_send, msg);
 	msg_send(msg);
 }
@@ -244,6 +246,16 @@ static void data_server(struct sim *s, struct sim_message *msg)
 {
 	const struct weft_obj_req *req = (const void *)msg->body;
 
+	if (msg->group == s->silent_group && (!msg->deadline || s->now < msg->deadline)) {
+		e_timer_start(&s->env, &msg->timer, 50 * WEFT_NS_PER_MS);
+		return;
+	}
+	if (msg->group == s->silent_group) {
+		msg->err = -ETIMEDOUT;
+		msg_answer(msg);
+		return;
+	}
+	s->trims2 += msg->group == SIM_OST2_GROUP;
 	s->trims++;
 	s->trim_ino = le64_to_cpu(req->ino);
 	s->trim_chunk = le64_to_cpu(req->chunk);
@@ -261,7 +273,7 @@ static void msg_deliver(struct sim *s, struct sim_message *msg)
 	struct server_op *so;
 	u32 k;
 
-	if (msg->group == SIM_OST_GROUP) {
+	if (msg->group == SIM_OST_GROUP || msg->group == SIM_OST2_GROUP) {
 		data_server(s, msg);
 		return;
 	}
@@ -362,18 +374,20 @@ static const struct mds_net_ops net_ops = {
 
 /* --- the map */
 
+#define SIM_TARGETS (SIM_SERVERS + 2)
+
 struct sim_map {
 	struct weft_map_hdr hdr;
 	struct weft_map_node node;
-	struct weft_map_target targets[SIM_SERVERS + 1];
-	struct weft_map_group groups[SIM_SERVERS + 1];
-	struct weft_map_member members[SIM_SERVERS + 1];
+	struct weft_map_target targets[SIM_TARGETS];
+	struct weft_map_group groups[SIM_TARGETS];
+	struct weft_map_member members[SIM_TARGETS];
 	__le32 shards[SIM_SHARDS];
 	struct weft_map_pool pools[2];
 	__le32 pool_groups[3];
 };
 
-/* @npools generations of the default pool: of one group, of twice that. */
+/* @npools generations of the default pool: of one data group, of both. */
 static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags, u32 npools)
 {
 	struct sim_map m = { 0 };
@@ -386,16 +400,16 @@ static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags, u32 npools)
 	m.hdr.magic = cpu_to_le32(WEFT_MAP_MAGIC);
 	m.hdr.epoch = cpu_to_le64(epoch);
 	m.hdr.nnodes = cpu_to_le32(1);
-	m.hdr.ntargets = m.hdr.ngroups = m.hdr.nmembers = cpu_to_le32(SIM_SERVERS + 1);
+	m.hdr.ntargets = m.hdr.ngroups = m.hdr.nmembers = cpu_to_le32(SIM_TARGETS);
 	m.hdr.nshards = cpu_to_le32(SIM_SHARDS);
 	m.node.id = cpu_to_le32(1);
-	for (k = 0; k <= SIM_SERVERS; k++) {
-		bool ost = k == SIM_SERVERS;
+	for (k = 0; k < SIM_TARGETS; k++) {
+		bool ost = k >= SIM_SERVERS;
 
 		m.targets[k].id = cpu_to_le32(k + 1);
 		m.targets[k].node = cpu_to_le32(1);
 		m.targets[k].kind = m.groups[k].kind = ost ? WEFT_OST : WEFT_MDT;
-		m.groups[k].id = cpu_to_le32(ost ? SIM_OST_GROUP : k + 1);
+		m.groups[k].id = cpu_to_le32(ost ? SIM_OST_GROUP + k - SIM_SERVERS : k + 1);
 		m.groups[k].first_member = cpu_to_le32(k);
 		m.groups[k].nmembers = cpu_to_le16(1);
 		m.members[k].target = cpu_to_le32(k + 1);
@@ -413,7 +427,7 @@ static struct weft_map *make_map(u32 nservers, u64 epoch, u16 flags, u32 npools)
 		strcpy((char *)m.pools[k].name, "default");
 	}
 	for (k = 0; k < 3; k++)
-		m.pool_groups[k] = cpu_to_le32(SIM_OST_GROUP);
+		m.pool_groups[k] = cpu_to_le32(k < 2 ? SIM_OST_GROUP : SIM_OST2_GROUP);
 	/* The tables follow each other without gaps. */
 	memmove((char *)m.pools + tail, m.pool_groups, sizeof(m.pool_groups));
 	len = offsetof(struct sim_map, pools) + tail + (2 * npools - 1) * sizeof(__le32);

@@ -15,6 +15,7 @@
 #define SIM_SERVERS 3
 #define SIM_SHARDS 64
 #define SIM_OST_GROUP 9
+#define SIM_OST2_GROUP 10 /* in the second generation of the pool */
 #define SIM_PUSHES 16
 
 struct sim_event;
@@ -70,7 +71,8 @@ struct sim {
 	struct sim_message *messages;
 	struct weft_timer *timers[256];
 	u32 ntimers;
-	u32 roots, need_maps, trims;
+	u32 roots, need_maps, trims, trims2; /* trims2: those of the second data group */
+	u32 silent_group; /* a data group that does not answer */
 	u64 trim_ino, trim_chunk;
 	u32 trim_off;
 	int trim_err;	/* data servers answer so, once */
