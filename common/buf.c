@@ -35,6 +35,8 @@ struct weft_pool {
 	size_t used;
 	struct slab *slabs;
 	struct weft_buf *free[CLASSES];
+	void (*watch)(void *arg, void *mem, size_t len, bool gone);
+	void *watch_arg;
 };
 
 static size_t class_size(unsigned int cls)
@@ -62,6 +64,8 @@ void weft_pool_destroy(struct weft_pool *p)
 		return;
 	while ((s = p->slabs)) {
 		p->slabs = (struct slab *)s->pub.next;
+		if (p->watch)
+			p->watch(p->watch_arg, s->pub.base, SLAB_LEN, true);
 		if (s->pub.priv_free)
 			s->pub.priv_free(&s->pub);
 		munmap(s->pub.base, SLAB_LEN);
@@ -70,6 +74,19 @@ void weft_pool_destroy(struct weft_pool *p)
 	}
 	pthread_mutex_destroy(&p->lock);
 	free(p);
+}
+
+void weft_pool_watch(struct weft_pool *p,
+		     void (*slab)(void *arg, void *mem, size_t len, bool gone), void *arg)
+{
+	struct slab *s;
+
+	pthread_mutex_lock(&p->lock);
+	p->watch = slab;
+	p->watch_arg = arg;
+	for (s = p->slabs; slab && s; s = (struct slab *)s->pub.next)
+		slab(arg, s->pub.base, SLAB_LEN, false);
+	pthread_mutex_unlock(&p->lock);
 }
 
 size_t weft_pool_used(struct weft_pool *p)
@@ -138,6 +155,8 @@ static int slab_new(struct weft_pool *p, unsigned int cls)
 	s->pub.next = p->slabs ? &p->slabs->pub : NULL;
 	p->slabs = s;
 	p->mapped += SLAB_LEN;
+	if (p->watch)
+		p->watch(p->watch_arg, s->pub.base, SLAB_LEN, false);
 	return 0;
 
 out_unmap:

@@ -13,6 +13,7 @@
 #ifndef WEFT_COMMON_BUF_H
 #define WEFT_COMMON_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -67,6 +68,18 @@ int weft_pool_create(size_t limit, struct weft_pool **out);
  * @pool: the pool or NULL
  */
 void weft_pool_destroy(struct weft_pool *pool);
+
+/**
+ * weft_pool_watch() - hear of a pool's slabs
+ * @pool: the pool
+ * @slab: called for each slab there is, at once, for each new one when it is mapped, and for each
+ *	with @gone before it is unmapped. It must not use the pool. NULL: no more.
+ * @arg: argument of @slab
+ *
+ * Context: the calls come on the thread that takes a buffer or destroys the pool.
+ */
+void weft_pool_watch(struct weft_pool *pool,
+		     void (*slab)(void *arg, void *mem, size_t len, bool gone), void *arg);
 
 /**
  * weft_pool_used() - bytes in buffers that are out

@@ -198,6 +198,7 @@ struct weft_env_ops {
 			 struct weft_disk **out);
 	int (*disk_size)(struct weft_disk *d, uint64_t *size);
 	void (*disk_submit)(struct weft_disk *d, struct weft_io *io);
+	int (*disk_memory)(struct weft_disk *d, void *mem, size_t len, bool gone);
 	void (*disk_close)(struct weft_disk *d);
 };
 
@@ -517,6 +518,24 @@ static inline int weft_disk_size(struct weft_disk *d, uint64_t *size)
 static inline void weft_disk_submit(struct weft_disk *d, struct weft_io *io)
 {
 	d->env->ops->disk_submit(d, io);
+}
+
+/**
+ * weft_disk_memory() - register memory for requests of a disk, or forget it
+ * @d: the disk
+ * @mem: memory that requests will often use, pages that stay
+ * @len: its length
+ * @gone: forget it; before it is unmapped, and no request uses it any more
+ *
+ * A request whose memory is one piece of such memory costs the kernel less: its pages are pinned
+ * already. Closing the disk forgets all.
+ *
+ * Return: 0, -EOPNOTSUPP or another negative errno: requests work all the same.
+ */
+static inline int weft_disk_memory(struct weft_disk *d, void *mem, size_t len, bool gone)
+{
+	return d->env->ops->disk_memory ? d->env->ops->disk_memory(d, mem, len, gone)
+					: -EOPNOTSUPP;
 }
 
 /**

@@ -227,6 +227,7 @@ static const struct weft_env_ops env_uv_ops = {
 	.disk_open = env_uv_disk_open,
 	.disk_size = env_uv_disk_size,
 	.disk_submit = env_uv_disk_submit,
+	.disk_memory = env_uv_disk_memory,
 	.disk_close = env_uv_disk_close,
 };
 

@@ -2,6 +2,9 @@
 /*
  * The environment's disks: io_uring, one ring per loop, completions announced by an eventfd.
  *
+ * Memory that was registered (the slabs of a pool) is used without pinning its pages at each
+ * request.
+ *
  * Happy path: weft_disk_submit() prepares an entry; all entries of one round of the loop are
  * submitted by one system call, just before the loop sleeps. When the ring is full, requests wait
  * in a list. A read or write that moved only part is continued until it is whole or at the end
@@ -30,6 +33,14 @@
 #include "common/log.h"
 
 #define RING_ENTRIES 256
+#define FIXED_MAX 256
+
+/* Memory whose pages the ring has pinned: its number is its place in the table. */
+struct fixed {
+	struct uv_disk *disk; /* NULL: a free place */
+	char *mem;
+	size_t len;
+};
 
 struct uv_disk {
 	struct weft_disk d;
@@ -43,6 +54,8 @@ struct uv_disk {
  * @running: requests given to the kernel; at most RING_ENTRIES, so that completions fit
  * @unsent: prepared and not yet submitted
  * @waiting: requests that found the ring full
+ * @fixed: registered memory, the first @nfixed places of the table; NULL: none was registered yet
+ * @no_fixed: the kernel cannot, or will not pin more
  */
 struct env_uv_ring {
 	struct io_uring ring;
@@ -54,6 +67,9 @@ struct env_uv_ring {
 	unsigned int unsent;
 	struct weft_io *waiting;
 	struct weft_io **waiting_tail;
+	struct fixed *fixed;
+	unsigned int nfixed;
+	bool no_fixed;
 };
 
 static size_t io_bytes(const struct weft_io *io)
@@ -81,18 +97,46 @@ static void io_advance(struct weft_io *io, size_t n)
 	}
 }
 
+/* Place of registered memory in which a request lies as one piece, or -1. */
+static int io_fixed(const struct env_uv_ring *r, const struct weft_io *io)
+{
+	const char *p = io->iov->iov_base;
+	unsigned int i;
+
+	for (i = 0; io->niov == 1 && i < r->nfixed; i++) {
+		const struct fixed *f = &r->fixed[i];
+
+		if (f->disk && p >= f->mem && p + io->iov->iov_len <= f->mem + f->len)
+			return i;
+	}
+	return -1;
+}
+
+static void rw_prepare(struct io_uring_sqe *sqe, struct weft_io *io, int fd, uint64_t off)
+{
+	unsigned int niov = io->niov < WEFT_IO_MAX_IOV ? io->niov : WEFT_IO_MAX_IOV;
+	int fixed = io_fixed(((struct uv_disk *)io->disk)->ring, io);
+	bool read = io->op == WEFT_IO_READ;
+
+	if (fixed >= 0 && read)
+		io_uring_prep_read_fixed(sqe, fd, io->iov->iov_base, io->iov->iov_len, off, fixed);
+	else if (fixed >= 0)
+		io_uring_prep_write_fixed(sqe, fd, io->iov->iov_base, io->iov->iov_len, off,
+					  fixed);
+	else if (read)
+		io_uring_prep_readv(sqe, fd, io->iov, niov, off);
+	else
+		io_uring_prep_writev(sqe, fd, io->iov, niov, off);
+}
+
 static void io_prepare(struct io_uring_sqe *sqe, struct weft_io *io)
 {
 	struct uv_disk *d = (struct uv_disk *)io->disk;
-	unsigned int niov = io->niov < WEFT_IO_MAX_IOV ? io->niov : WEFT_IO_MAX_IOV;
-	uint64_t off = io->off + io->moved;
 
 	switch (io->op) {
 	case WEFT_IO_READ:
-		io_uring_prep_readv(sqe, d->fd, io->iov, niov, off);
-		break;
 	case WEFT_IO_WRITE:
-		io_uring_prep_writev(sqe, d->fd, io->iov, niov, off);
+		rw_prepare(sqe, io, d->fd, io->off + io->moved);
 		break;
 	case WEFT_IO_FDATASYNC:
 		io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
@@ -211,6 +255,7 @@ static void ring_closed(uv_handle_t *h)
 		return;
 	io_uring_queue_exit(&r->ring);
 	close(r->efd);
+	free(r->fixed);
 	free(r);
 }
 
@@ -344,10 +389,95 @@ void env_uv_disk_submit(struct weft_disk *wd, struct weft_io *io)
 	ring_queue(d->ring, io);
 }
 
+/* Puts memory, or nothing, at a place of the kernel's table. */
+static int fixed_update(struct env_uv_ring *r, unsigned int place, void *mem, size_t len)
+{
+	struct iovec iov = { .iov_base = mem, .iov_len = len };
+	__u64 tag = 0;
+	int ret = io_uring_register_buffers_update_tag(&r->ring, place, &iov, &tag, 1);
+
+	return ret < 0 ? ret : 0;
+}
+
+static int fixed_table(struct env_uv_ring *r)
+{
+	int ret;
+
+	if (r->fixed)
+		return 0;
+	ret = io_uring_register_buffers_sparse(&r->ring, FIXED_MAX);
+	if (ret)
+		return ret;
+	r->fixed = calloc(FIXED_MAX, sizeof(*r->fixed));
+	if (r->fixed)
+		return 0;
+	io_uring_unregister_buffers(&r->ring);
+	return -ENOMEM;
+}
+
+static int fixed_add(struct uv_disk *d, void *mem, size_t len)
+{
+	struct env_uv_ring *r = d->ring;
+	unsigned int i;
+	int ret = r->no_fixed ? -EOPNOTSUPP : fixed_table(r);
+
+	if (ret)
+		return ret;
+	for (i = 0; i < r->nfixed && r->fixed[i].disk; i++)
+		;
+	if (i == FIXED_MAX)
+		return -ENOSPC;
+	ret = fixed_update(r, i, mem, len);
+	if (ret)
+		return ret;
+	r->fixed[i] = (struct fixed){ .disk = d, .mem = mem, .len = len };
+	if (i == r->nfixed)
+		r->nfixed++;
+	return 0;
+}
+
+/* Forgets @mem, or with NULL all of a disk. */
+static void fixed_forget(struct uv_disk *d, const void *mem)
+{
+	struct env_uv_ring *r = d->ring;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < r->nfixed; i++) {
+		struct fixed *f = &r->fixed[i];
+
+		if (f->disk != d || (mem && f->mem != mem))
+			continue;
+		f->disk = NULL;
+		ret = fixed_update(r, i, NULL, 0);
+		if (ret)
+			weft_err("io_uring keeps memory", "err=%d", -ret);
+	}
+}
+
+int env_uv_disk_memory(struct weft_disk *wd, void *mem, size_t len, bool gone)
+{
+	struct uv_disk *d = (struct uv_disk *)wd;
+	int ret = 0;
+
+	if (gone)
+		fixed_forget(d, mem);
+	else
+		ret = fixed_add(d, mem, len);
+	if (!ret || d->ring->no_fixed)
+		return ret;
+	d->ring->no_fixed = true;
+	weft_warn("memory is not registered with io_uring: pages are pinned at each request",
+		  "err=%d hint=\"%s\"", -ret,
+		  ret == -ENOMEM ? "raise LimitMEMLOCK= of the service or 'ulimit -l'" : "");
+	return ret;
+}
+
 void env_uv_disk_close(struct weft_disk *wd)
 {
 	struct uv_disk *d = (struct uv_disk *)wd;
 
+	fixed_forget(d, NULL);
 	close(d->fd);
 	free(d);
 }

@@ -66,6 +66,7 @@ int env_uv_disk_open(struct weft_env *env, const char *path, unsigned int flags,
 		     struct weft_disk **out);
 int env_uv_disk_size(struct weft_disk *d, uint64_t *size);
 void env_uv_disk_submit(struct weft_disk *d, struct weft_io *io);
+int env_uv_disk_memory(struct weft_disk *d, void *mem, size_t len, bool gone);
 void env_uv_disk_close(struct weft_disk *d);
 void env_uv_ring_destroy(struct env_uv *e);
 

@@ -207,6 +207,12 @@ out_free:
 	return res;
 }
 
+/* What is read from the disk and written to it lies in slabs; if it works without, it works. */
+static void slab_mapped(void *disk, void *mem, size_t len, bool gone)
+{
+	weft_disk_memory(disk, mem, len, gone);
+}
+
 int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char err[OSS_ERR_MAX])
 {
 	struct oss_store *s = calloc(1, sizeof(*s));
@@ -235,6 +241,7 @@ int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char
 	if (res)
 		goto out_segs;
 	oss_small_load(s);
+	weft_pool_watch(s->pool, slab_mapped, s->disk);
 	*out = s;
 	return 0;
 
@@ -261,6 +268,7 @@ void oss_store_close(struct oss_store *s)
 {
 	if (!s)
 		return;
+	weft_pool_watch(s->pool, NULL, NULL);
 	oss_commits_fini(s);
 	oss_damage_fini(s);
 	oss_small_fini(s);

@@ -96,7 +96,7 @@ static void handle_sync(void *arg, struct weft_rpc_req *req)
 static const struct weft_rpc_handler handlers[] = {
 	{ WEFT_OP_OBJ_WRITE, handle_write },
 	{ WEFT_OP_OBJ_READ, handle_read },
-	{ WEFT_OP_KEEPALIVE, handle_sync },
+	{ WEFT_OP_SESSION_CLOSE, handle_sync },
 	{ 0, NULL },
 };
 
@@ -360,7 +360,7 @@ static int check(const struct weft_rpc_addr *addr)
 	if (client_start(&c, addr, 2))
 		return 1;
 	test("ping", !one(&c, &ping, WEFT_OP_PING, 0, 0) && ping.boot);
-	test("a push", !one(&c, &sync, WEFT_OP_KEEPALIVE, 0, 0) && c.pushes == 1);
+	test("a push", !one(&c, &sync, WEFT_OP_SESSION_CLOSE, 0, 0) && c.pushes == 1);
 	check_sizes(&c);
 	check_together(&c);
 	bad.bulk_max = WEFT_BULK_MAX;
@@ -400,8 +400,8 @@ static int many(const struct weft_rpc_addr *addr, unsigned int n)
 	for (i = 0; i < n; i++) {
 		ok = ok && !weft_rpc_peer_create(c.cl, TARGET, 1, addr, 1, NULL, &peers[i]) &&
 		     !start(&c, &calls[2 * i], peers[i], WEFT_OP_PING, 0, 0);
-		calls[2 * i + 1].bulk_max = 65536;
-		ok = ok && !start(&c, &calls[2 * i + 1], peers[i], WEFT_OP_OBJ_READ, 0, 1);
+		weft_sg_add(&calls[2 * i + 1].bulk_out, NULL, data, 65536);
+		ok = ok && !start(&c, &calls[2 * i + 1], peers[i], WEFT_OP_OBJ_WRITE, 0, 65536);
 	}
 	wait_all(&c);
 	for (i = 0; i < 2 * n; i++) {

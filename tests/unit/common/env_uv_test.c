@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/unit/common/unit.h"
@@ -301,6 +302,48 @@ static void disks(void)
 	unit_rmdir(dir);
 }
 
+static char *map_at(void *at, char fill)
+{
+	char *mem = mmap(at, 65536, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1, 0);
+
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(mem, MAP_FAILED);
+	memset(mem, fill, 65536);
+	return mem;
+}
+
+/* Registered pages are used though nothing is mapped there any more; forgotten ones are not. */
+static void registered_memory(void)
+{
+	char *a = map_at(NULL, 'a'), *b = map_at(NULL, 'b');
+	const char *dir = unit_mkdir();
+	struct weft_disk *d;
+	char path[256];
+
+	begin();
+	snprintf(path, sizeof(path), "%s/disk", dir);
+	CU_ASSERT_EQUAL_FATAL(weft_disk_open(env, path, WEFT_DISK_CREATE | WEFT_DISK_DIRECT, &d),
+			      0);
+	CU_ASSERT_EQUAL(weft_disk_memory(d, a, 65536, false), 0);
+	munmap(a, 65536);
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_WRITE, a + 4096, 8192, 0), 8192);
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_WRITE, a + 57344, 16384, 0), -EFAULT); /* its end */
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_READ, b, 4096, 4096), 4096);
+	CU_ASSERT(b[0] == 'a' && b[4095] == 'a');
+	CU_ASSERT_EQUAL(weft_disk_memory(d, a, 65536, true), 0);
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_WRITE, a, 4096, 0), -EFAULT);
+	map_at(a, 'c');
+	CU_ASSERT_EQUAL(weft_disk_memory(d, b, 65536, false), 0);
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_WRITE, a, 4096, 0), 4096);
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_READ, b, 4096, 0), 4096);
+	CU_ASSERT(b[0] == 'c' && b[4095] == 'c');
+	weft_disk_close(d);
+	munmap(a, 65536);
+	munmap(b, 65536);
+	end();
+	unit_rmdir(dir);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -309,6 +352,7 @@ int main(void)
 		{ "posts between loops", posts },
 		{ "streams", streams },
 		{ "disks", disks },
+		{ "registered memory", registered_memory },
 		{ NULL, NULL },
 	};
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * RDMA beneath the rpc layer, on verbs inside the process: what is copied and what is not, keys that
- * are gone when the reply is there, cables that are drawn, memory that cannot be registered, peers
- * that break the rules. (The rpc layer's own tests run over RDMA as well, see server_test.c.)
+ * RDMA beneath the rpc layer, on verbs inside the process: what is copied and what is not, keys
+ * that are gone when the reply is there, cables that are drawn, memory that cannot be
+ * registered, peers that break the rules. (The rpc layer's own tests run over RDMA as well, see
+ * server_test.c.)
  */
 #include <arpa/inet.h>
 #include <string.h>
