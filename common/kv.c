@@ -143,6 +143,9 @@ static rocksdb_options_t *cf_options(struct weft_kv *kv, const struct weft_kv_op
 	rocksdb_block_based_options_destroy(t);
 	rocksdb_options_set_write_buffer_size(opts, o->memtable_bytes ? o->memtable_bytes
 								      : MEMTABLE_DEFAULT);
+	/* Most keys that are looked for in vain, names before they are made, are in no memtable. */
+	rocksdb_options_set_memtable_whole_key_filtering(opts, 1);
+	rocksdb_options_set_memtable_prefix_bloom_size_ratio(opts, 0.02);
 	rocksdb_options_set_compression(opts, rocksdb_no_compression);
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(opts, 1);
 	if (cf->min_blob) {
