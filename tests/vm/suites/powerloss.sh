@@ -18,7 +18,7 @@ power_off() {
 
 power_on() {
 	local device try
-	device=$(awk '$2 == "/data" { print $1 }' /proc/mounts)
+	device=/dev/$(basename "$(awk '$2 == "/data" { print $1 }' /proc/mounts)")
 	for try in $(seq 100); do
 		umount /data && break
 		sleep 0.1
