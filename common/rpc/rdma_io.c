@@ -206,6 +206,8 @@ static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m)
 	if (r && c->inv) {
 		wr.opcode = IBV_WR_SEND_WITH_INV;
 		wr.invalidate_rkey = r->segs[0].rkey;
+		/* Where libsiw looks for it; nothing else uses this with a SEND. */
+		wr.wr.rdma.rkey = r->segs[0].rkey;
 		WEFT_RDMA_COUNT(invs, 1);
 	}
 	c->slot_msg[slot] = c->server ? m : NULL;
