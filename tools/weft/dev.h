@@ -21,6 +21,7 @@
 #define DEV_MEMBERS_MAX (DEV_MGMT_MAX + 64)
 #define DEV_ADDRESS_MAX 80
 #define DEV_MGMT_TEXT 512 /* DEV_MGMT_MAX addresses and some words */
+#define DEV_RDMA_MAX 4 /* rdma rails of a server */
 
 enum dev_kind { DEV_MGMT, DEV_MDS, DEV_OSS };
 
@@ -29,13 +30,13 @@ enum dev_kind { DEV_MGMT, DEV_MDS, DEV_OSS };
  * @kind: which program
  * @name: its name
  * @address: where it listens
- * @rdma: where it listens over RDMA; empty: nowhere, or not known
+ * @rdma: where it listens over RDMA, with commas; empty: nowhere, or not known
  */
 struct dev_member {
 	enum dev_kind kind;
 	char name[DEV_NAME_MAX];
 	char address[DEV_ADDRESS_MAX];
-	char rdma[DEV_ADDRESS_MAX];
+	char rdma[DEV_RDMA_MAX * DEV_ADDRESS_MAX];
 };
 
 /**
@@ -56,7 +57,7 @@ struct dev_cluster {
  * @mds: metadata servers
  * @oss: object storage servers
  * @listen: address of all
- * @rdma: address of a network device with RDMA where servers listen too; or NULL
+ * @rdma: addresses, with commas, of network devices with RDMA where servers listen too; or NULL
  * @net: rails that servers take to each other, NULL: tcp
  * @port_base: first port, 0: free ones
  * @ost_size: bytes of data on each object target

@@ -212,7 +212,7 @@ static int take_port(const char *ip, uint32_t *port)
 
 /* struct ports - the sockets that keep chosen ports taken until all are chosen */
 struct ports {
-	int fds[2 * DEV_MEMBERS_MAX + DEV_MGMT_MAX];
+	int fds[(1 + DEV_RDMA_MAX) * DEV_MEMBERS_MAX + DEV_MGMT_MAX];
 	unsigned int n;
 };
 
@@ -228,6 +228,30 @@ static int choose_port(struct ports *p, const char *ip, uint32_t port,
 	p->fds[p->n++] = fd;
 	snprintf(address, DEV_ADDRESS_MAX, strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, port);
 	return 0;
+}
+
+/*
+ * A free port at each address of @list. iWARP shares its ports with TCP: one that TCP has free
+ * suits every device.
+ */
+static int choose_rdma(struct ports *p, const char *list, char *rdma)
+{
+	char ip[DEV_ADDRESS_MAX], address[DEV_ADDRESS_MAX];
+	unsigned int rails = 0;
+	int ret, status;
+
+	while ((ret = weft_config_split(&list, ip, sizeof(ip))) > 0) {
+		if (rails == DEV_RDMA_MAX)
+			return weft_say(WEFT_EXIT_USAGE, "--rdma: more than %u addresses",
+					DEV_RDMA_MAX);
+		status = choose_port(p, ip, 0, address);
+		if (status)
+			return status;
+		if (rails++)
+			strcat(rdma, ",");
+		strcat(rdma, address);
+	}
+	return ret ? weft_say(WEFT_EXIT_USAGE, "--rdma: an address is too long") : 0;
 }
 
 /*
@@ -248,9 +272,8 @@ static int choose_ports(struct dev_cluster *c, const struct dev_spec *spec,
 
 		status = choose_port(&p, spec->listen, base ? base + i : 0, m->address);
 		m->rdma[0] = 0;
-		/* iWARP shares its ports with TCP: one that TCP has free suits every device. */
 		if (!status && spec->rdma && m->kind != DEV_MGMT)
-			status = choose_port(&p, spec->rdma, 0, m->rdma);
+			status = choose_rdma(&p, spec->rdma, m->rdma);
 	}
 	for (i = 0; i < nlogs && !status; i++)
 		status = choose_port(&p, log_ip, base ? base + c->nmembers + i : 0, logs[i]);
@@ -305,7 +328,7 @@ static int write_member(const struct dev_cluster *c, const struct dev_member *m,
 {
 	char path[DEV_PATH_MAX], target[DEV_PATH_MAX], auth[DEV_PATH_MAX + 64] = "";
 	char lease[64] = "", mgmt[DEV_MGMT_TEXT], raft[DEV_MGMT_TEXT] = "";
-	char rdma[128] = "", net[32] = "";
+	char rdma[sizeof(m->rdma) + 32] = "", net[32] = "";
 
 	if (spec->secret)
 		snprintf(auth, sizeof(auth), "[auth]\nsecretfile = %s/secret\n", c->dir);

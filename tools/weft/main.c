@@ -83,7 +83,7 @@ static const struct command {
 	  "  --oss N           object storage servers, default 3\n"
 	  "  --ost-size BYTES  room for data on each, default 4G (the file is sparse)\n"
 	  "  --listen IP       IPv4 or IPv6 address of all daemons, default 127.0.0.1\n"
-	  "  --rdma IP         servers listen there over RDMA too (an address of such a device)\n"
+	  "  --rdma IP[,IP..]  servers listen there over RDMA too (addresses of such devices)\n"
 	  "  --net KIND        rails that servers take to each other: tcp (default), rdma, auto\n"
 	  "  --port-base N     first of the ports; default: free ones\n"
 	  "  --lease-ms N      lease of servers and of clients, default 15000\n"
