@@ -133,9 +133,10 @@ demo:
 	$(Q)$(MAKE) all tests
 	$(Q)tests/demo/run
 
-## bench: mdtest- and IOR-like work on weft and on NFS side by side in one guest
+## bench: mdtest- and IOR-like work on weft and on NFS side by side in one guest; RDMA in another
 bench: all tests
 	$(Q)tests/vm/bench --kernel $(KERNEL)
+	$(Q)KERNEL=$(KERNEL) tests/bench/rdma
 
 ## fuzz: every fuzzer for FUZZ=<seconds>
 fuzz: $(FUZZ_BINS)

@@ -57,31 +57,7 @@ nfs=/run/nfs-compare
 [ -n "$results" ] || results=$(mktemp)
 : >"$results"
 
-nfs_down() {
-	mountpoint -q $nfs && umount -f $nfs
-	rpc.nfsd 0 2>/dev/null
-	exportfs -ua 2>/dev/null
-	[ -n "${mountd:-}" ] && kill "$mountd" 2>/dev/null
-	[ -n "${rpcbind:-}" ] && kill "$rpcbind" 2>/dev/null
-	rm -rf "${export_dir:?}"
-}
-
-# The kernel's server with NFSv4 only; nobody has state to reclaim, so the grace period is ended.
-nfs_up() {
-	modprobe nfsd && modprobe nfsv4 || die "this kernel has no NFS server or no NFSv4 client"
-	mkdir -p "$export_dir" $nfs /run/rpcbind /var/lib/nfs/v4recovery /run/rpc_pipefs
-	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || die "mounting nfsd"
-	mountpoint -q /run/rpc_pipefs || mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
-	pidof rpcbind >/dev/null || { rpcbind -w && rpcbind=$(pidof rpcbind); }
-	rpc.mountd -F & mountd=$!
-	exportfs -o rw,sync,no_root_squash,insecure,no_subtree_check,fsid=0 "*:$export_dir" ||
-		die "exporting $export_dir"
-	echo 10 >/proc/fs/nfsd/nfsv4leasetime
-	echo 10 >/proc/fs/nfsd/nfsv4gracetime
-	rpc.nfsd -N 3 -V 4.2 8 || die "starting nfsd"
-	echo Y >/proc/fs/nfsd/v4_end_grace 2>/dev/null
-	mount -t nfs -o vers=4.2,proto=tcp 127.0.0.1:/ $nfs || die "mounting 127.0.0.1:/ by NFSv4.2"
-}
+. "$here/lib/nfs.sh"
 
 weft_stats() {
 	local found
@@ -226,10 +202,11 @@ table() {
 	}' "$results"
 }
 
-trap nfs_down EXIT
+trap 'nfs_down "$export_dir" $nfs' EXIT
 weft_stats
 weft_sample
-nfs_up
+nfs_up "$export_dir"
+nfs_mount $nfs
 for round in $(seq "$rounds"); do
 	if [ $((round % 2)) = 1 ]; then
 		work_weft

@@ -4,6 +4,7 @@
  * the barrier to the last end, collect latencies, read the RPC counters before and after.
  */
 #include "tests/bench/lib/bench.h"
+#include "tests/bench/lib/cpu.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -120,6 +121,7 @@ struct summary {
 	uint64_t ops, bytes, nlat;
 	uint32_t *lat;
 	double seconds, rpcs_per_op, syncs_per_op, written_per_op;
+	struct cpu cpu;
 };
 
 static uint32_t percentile(const struct summary *s, unsigned p)
@@ -134,6 +136,9 @@ static void print_json(const struct bench *b, const char *name, const struct sum
 	       "\"p99_us\":%u", b->program, b->label, name, b->threads,
 	       (unsigned long long)s->ops, s->seconds, (double)s->ops / s->seconds,
 	       (double)s->bytes / 1048576 / s->seconds, percentile(s, 50), percentile(s, 99));
+	printf(",\"cpu_s\":%.3f", s->cpu.all);
+	if (b->servers)
+		printf(",\"server_cpu_s\":%.3f", s->cpu.servers);
 	if (b->stats || b->nfs)
 		printf(",\"rpcs_per_op\":%.3f", s->rpcs_per_op);
 	if (b->sample)
@@ -205,6 +210,7 @@ void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint
 	pthread_barrier_t barrier;
 	struct sample first, last;
 	uint64_t begin, before;
+	struct cpu cpu;
 
 	s.lat = calloc(b->threads * max_ops + 1, sizeof(*s.lat));
 	if (!w || !s.lat)
@@ -219,11 +225,15 @@ void bench_phase(struct bench *b, const char *name, bench_fn fn, void *arg, uint
 	}
 	first = sample(b);
 	before = rpcs(b);
+	s.cpu = cpu_now(b->servers);
 	begin = now_ns();
 	pthread_barrier_wait(&barrier);
 	for (unsigned i = 0; i < b->threads; i++)
 		pthread_join(w[i].id, NULL);
 	s.seconds = (double)(now_ns() - begin + 1) / 1e9;
+	cpu = cpu_now(b->servers);
+	s.cpu.all = cpu.all - s.cpu.all;
+	s.cpu.servers = cpu.servers - s.cpu.servers;
 	collect(b, w, name, &s);
 	s.rpcs_per_op = s.ops ? (double)(rpcs(b) - before) / (double)s.ops : 0;
 	if (b->sample && s.ops) {
@@ -279,6 +289,8 @@ bool bench_option(struct bench *b, int argc, char **argv, int *i)
 		b->stats = bench_value(argc, argv, i);
 	else if (!strcmp(a, "--nfs"))
 		b->nfs = bench_value(argc, argv, i);
+	else if (!strcmp(a, "--servers"))
+		b->servers = bench_value(argc, argv, i);
 	else if (!strcmp(a, "--sample"))
 		b->sample = bench_value(argc, argv, i);
 	else

@@ -10,6 +10,9 @@
  * each operation. What clients still hold is synced before the second time (when the phase's time
  * and RPCs are taken already), so it counts; what servers do later by themselves does not.
  *
+ * JSON has the processor time of the phase as well: cpu_s of the whole machine and, with --servers,
+ * server_cpu_s of the processes of those names.
+ *
  * Threads share nothing but the start barrier; a thread that fails ends the program with a
  * sentence, because a benchmark of failing operations is worth nothing.
  */
@@ -31,6 +34,7 @@ struct bench {
 	const char *phases;	/* names with commas, NULL: all */
 	const char *stats;	/* file with "op NAME count N ..." lines, or NULL */
 	const char *nfs;	/* NFS mount point to look up in /proc/self/mountstats, or NULL */
+	const char *servers;	/* names of the servers' processes, with commas, or NULL */
 	const char *sample;	/* command that prints "SYNCS BYTES" of the servers so far, or NULL */
 	bool header_done;
 };
@@ -78,7 +82,7 @@ void bench_op(struct bench_thread *t, uint64_t start, uint64_t bytes);
  * @i: index of the argument, moved on when a value follows
  *
  * -t THREADS, --label TEXT, --phases NAME,NAME, --json, --drop, --stats FILE, --nfs MOUNTPOINT,
- * --sample COMMAND
+ * --servers NAME,NAME, --sample COMMAND
  *
  * Return: true when it was one.
  */

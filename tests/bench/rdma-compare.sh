@@ -1,0 +1,213 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# rdma-compare.sh [options] - the same work on weft by RDMA, weft by TCP and NFSv4.2 by RDMA, and what
+# the verbs alone carry (perftest), in one run on one machine.
+#
+# Runs as root in a guest with an RDMA device ($RDMA_DEVICE, at $RDMA_ADDRESS), with a cluster that
+# listens on it and on TCP ($WEFT_SOURCE; $WEFT_CONF names it for the tools). The rounds alternate between the three; the
+# table has medians. Only one is mounted at a time. Rows:
+#
+#	write, read of 4 KiB, 64 KiB, 1 MiB	4 threads, O_DIRECT, MiB/s
+#	buffered write, read			1 MiB at a time, the write with its fsync
+#	read latency, stat latency		one thread, 4 KiB O_DIRECT at random; a name that is in no
+#						cache; microseconds, median
+#
+# The cost is processor time of the whole machine for each byte moved (client, servers and soft-RoCE
+# together), and that of the servers' processes or threads alone; what soft-RoCE does in softirqs
+# counts for the machine only. Bare verbs are ib_write_bw for reads (the server WRITEs) and
+# ib_read_bw for writes; "of verbs" is our fraction of that. The last lines give the copies for each
+# byte of bulk, of the servers' and the client's own counters.
+#
+#	--rounds N (3)  --threads N (4)  --seconds N of each perftest (3)
+#	--results FILE  keep the JSON line of each phase
+#	--only NAME,..  of weft_rdma, weft_tcp, nfs, verbs
+#	--targets       fail when NFS by RDMA is faster, or a server copied bulk
+#
+# Status: 0; 1 a target was missed (--targets); 2 it could not run, which a sentence explains.
+set -u -o pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+bin=${WEFT_BUILD:-$here/../../build}/tests/bench
+rounds=3 threads=4 seconds=3 results= targets= only=
+export_dir=/data/rdma-export
+at=/run/rdma-compare
+
+die() { echo "rdma-compare: $*" >&2; exit 2; }
+. "$here/lib/nfs.sh"
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--rounds) rounds=$2; shift 2 ;;
+	--threads) threads=$2; shift 2 ;;
+	--seconds) seconds=$2; shift 2 ;;
+	--results) results=$2; shift 2 ;;
+	--only) only=${2//,/ }; shift 2 ;;
+	--targets) targets=1; shift ;;
+	*) die "unknown argument $1" ;;
+	esac
+done
+: "${RDMA_DEVICE:?}" "${RDMA_ADDRESS:?}"
+wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* ]]; }
+[ -n "$results" ] || results=$(mktemp)
+: >"$results"
+mkdir -p $at
+
+finish() {
+	local status=$?
+	mountpoint -q $at && umount -f $at
+	[ ! -d $export_dir ] || nfs_down $export_dir $at
+	exit $status
+}
+trap finish EXIT
+
+# As 4 KiB blocks move fewer bytes in the same time, they get fewer.
+size_of() { case $1 in 4k) echo 2m ;; 64k) echo 8m ;; *) echo 32m ;; esac; }
+
+# work LABEL SERVERS: one round on what is mounted at $at
+work() {
+	local args=(--json --drop --label "$1" --servers "$2") size
+	{
+		for size in 4k 64k 1m; do
+			"$bin/iobench" "${args[@]}" -t "$threads" -s "$(size_of $size)" -b $size --direct \
+				--phases write,read $at | sed "s/\"phase\":\"[a-z]*/&_$size/" || return
+		done
+		"$bin/iobench" "${args[@]}" -t 1 -s 64m -b 1m --phases write,read $at |
+			sed 's/"phase":"/&buffered_/' || return
+		"$bin/iobench" "${args[@]}" -t 1 -s 4m -b 4k --direct --random-ops 500 \
+			--phases write,randread $at | grep randread || return
+		"$bin/mdbench" "${args[@]}" -t 1 -n 200 --phases create,stat $at | grep '"stat"'
+	} >>"$results" || die "the benchmark failed on $1"
+}
+
+work_weft() {
+	wanted "weft_$1" || return
+	mount -t weft "$WEFT_SOURCE" $at -o "net=$1" || die "mounting weft with net=$1"
+	[ "$1" = tcp ] || copies_before
+	work "weft_$1" weft-oss,weft-mds
+	[ "$1" = tcp ] || copies_after
+	umount $at || die "unmounting weft"
+}
+
+work_nfs() {
+	wanted nfs || return
+	nfs_mount $at rdma "$RDMA_ADDRESS"
+	work nfs_rdma nfsd
+	umount $at || die "unmounting NFS"
+}
+
+# The servers' counters together, and the client's: "NAME VALUE" lines.
+copy_counters() {
+	weft target stats | awk '$4 ~ /^rdma\./ { sub("rdma.", "server_", $4); n[$4] += $5 }
+		END { for (i in n) print i, n[i] }'
+	awk '{ print "client_" $1, $2 }' /sys/kernel/debug/weft_rdma/stats
+}
+copies_before() { copy_counters >/run/rdma-copies.before; }
+copies_after() { copy_counters | join <(sort /run/rdma-copies.before) <(sort) >>/run/rdma-copies; }
+
+# verbs PROGRAM SIZE: what two programs on this machine get
+verbs() {
+	local args=(-d "$RDMA_DEVICE" -x 1 -F -D "$seconds" -s "$2") mib
+	timeout 60 "$1" "${args[@]}" >/dev/null 2>&1 &
+	for try in 1 2 3 4 5 6 7 8 9 10; do
+		sleep 0.5	# it does not say when it listens
+		mib=$(timeout 60 "$1" "${args[@]}" "$RDMA_ADDRESS" 2>/dev/null |
+			awk -v size="$2" '$1 == size && NF == 5 { print $4 }')
+		[ -n "$mib" ] && break
+	done
+	wait
+	[ -n "$mib" ] || die "$1 does not work"
+	echo "{\"label\":\"verbs\",\"phase\":\"$3\",\"mib_per_s\":$mib}" >>"$results"
+}
+
+work_verbs() {
+	local size
+	wanted verbs || return
+	for size in 4096:4k 65536:64k 1048576:1m; do
+		verbs ib_write_bw "${size%:*}" "read_${size#*:}"
+		verbs ib_read_bw "${size%:*}" "write_${size#*:}"
+	done
+}
+
+table() {
+	awk -v targets="$targets" '
+	function field(name,    m) {
+		if (!match($0, "\"" name "\":\"?[^,\"}]*")) return ""
+		m = substr($0, RSTART, RLENGTH)
+		sub(/^"[^"]*":"?/, "", m)
+		return m
+	}
+	function median(list,    v, n, i, k, t) {
+		n = split(list, v, " ")
+		for (i = 2; i <= n; i++)
+			for (k = i; k > 1 && v[k - 1] + 0 > v[k] + 0; k--) { t = v[k]; v[k] = v[k - 1]; v[k - 1] = t }
+		return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+	}
+	function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
+	function row(p, unit, what,    r, t, n, v, better) {
+		r = median(what[p, "weft_rdma"]); t = median(what[p, "weft_tcp"]); n = median(what[p, "nfs_rdma"])
+		better = unit == "us" ? ratio(n, r) : ratio(r, n)
+		v = median(mib[p, "verbs"])
+		printf "%-16s %5s %9.1f %9.1f %9.1f %8s %8s %9s %8s", p, unit, r, t, n,
+			unit == "us" ? ratio(t, r) : ratio(r, t), better,
+			v ? sprintf("%.1f", v) : "-", v ? ratio(r, v) : "-"
+		if (unit != "us")
+			printf "  %6.1f %6.1f %6.1f   %6.2f %6.2f %6.2f",
+				median(cpu[p, "weft_rdma"]), median(cpu[p, "weft_tcp"]), median(cpu[p, "nfs_rdma"]),
+				median(scpu[p, "weft_rdma"]), median(scpu[p, "weft_tcp"]), median(scpu[p, "nfs_rdma"])
+		printf "%s\n", better < 1 ? "  BELOW NFS" : ""
+		below += better < 1
+	}
+	{
+		p = field("phase"); l = field("label")
+		mib[p, l] = mib[p, l] " " field("mib_per_s")
+		lat[p, l] = lat[p, l] " " field("p50_us")
+		bytes = field("mib_per_s") * field("seconds") * 1048576
+		if (bytes > 0) {
+			cpu[p, l] = cpu[p, l] " " field("cpu_s") * 1e9 / bytes
+			scpu[p, l] = scpu[p, l] " " field("server_cpu_s") * 1e9 / bytes
+		}
+	}
+	END {
+		printf "%-16s %5s %9s %9s %9s %8s %8s %9s %8s  %20s   %20s\n", "", "", "weft rdma", "weft tcp",
+			"nfs rdma", "to tcp", "to nfs", "verbs", "of verbs", "cpu ns/B (3)", "servers ns/B (3)"
+		n = split("write_4k write_64k write_1m read_4k read_64k read_1m buffered_write buffered_read", rows, " ")
+		for (i = 1; i <= n; i++)
+			row(rows[i], "MiB/s", mib)
+		row("randread", "us", lat)
+		row("stat", "us", lat)
+		exit targets != "" && below ? 1 : 0
+	}' "$results"
+}
+
+# NAME BEFORE AFTER, of all rounds
+copies_table() {
+	awk -v targets="$targets" '
+	{ n[$1] += $3 - $2 }
+	END {
+		bulk = n["server_read_bytes"] + n["server_write_bytes"]
+		printf "servers moved %.1f MiB of bulk by READ and WRITE, copied %.1f MiB (%.4f copies for each byte); ",
+			bulk / 1048576, n["server_copied"] / 1048576, bulk ? n["server_copied"] / bulk : 0
+		small = n["server_inline_in"] + n["server_inline_out"]
+		printf "%.1f MiB of small bulk came or went inline, copied once\n", small / 1048576
+		moved = n["client_read_bytes"] + n["client_write_bytes"]
+		printf "the client offered %.1f MiB of its pages as they are, and copied %.1f MiB inline\n",
+			moved / 1048576, n["client_inline_bytes"] / 1048576
+		exit !bulk || (targets != "" && n["server_copied"] > 0)
+	}' /run/rdma-copies
+}
+
+rm -f /run/rdma-copies
+! wanted nfs || nfs_up $export_dir rdma
+for round in $(seq "$rounds"); do
+	case $((round % 3)) in
+	1) work_weft rdma; work_weft tcp; work_nfs ;;
+	2) work_nfs; work_weft rdma; work_weft tcp ;;
+	0) work_weft tcp; work_nfs; work_weft rdma ;;
+	esac
+	work_verbs
+done
+echo "weft by RDMA and by TCP, NFSv4.2 by RDMA (sync), verbs alone (perftest): $RDMA_DEVICE, medians of $rounds rounds"
+status=0
+table || status=1
+! wanted weft_rdma || copies_table || status=1
+exit $status
