@@ -32,6 +32,7 @@
 
 #include "common/log.h"
 
+#define SUBMIT_RETRY_MS 2
 #define RING_ENTRIES 256
 #define FIXED_MAX 256
 
@@ -62,6 +63,7 @@ struct env_uv_ring {
 	int efd;
 	uv_poll_t poll;
 	uv_prepare_t prepare;
+	uv_timer_t again; /* submits once more */
 	int handles;
 	unsigned int running;
 	unsigned int unsent;
@@ -183,9 +185,10 @@ static void ring_refill(struct env_uv_ring *r)
 	}
 }
 
-static void ring_submit(uv_prepare_t *h)
+static void ring_again(uv_timer_t *h);
+
+static void ring_send(struct env_uv_ring *r)
 {
-	struct env_uv_ring *r = h->data;
 	int n;
 
 	while (r->unsent) {
@@ -193,12 +196,23 @@ static void ring_submit(uv_prepare_t *h)
 		if (n == -EINTR)
 			continue;
 		if (n <= 0) {
-			/* The kernel is short of something: a completion or a next round tries */
+			/* The kernel is short of something; nothing else may wake the loop. */
 			weft_warn_peer("io_uring submission delayed", "err=%d", -n);
+			uv_timer_start(&r->again, ring_again, SUBMIT_RETRY_MS, 0);
 			return;
 		}
 		r->unsent -= n;
 	}
+}
+
+static void ring_again(uv_timer_t *h)
+{
+	ring_send(h->data);
+}
+
+static void ring_submit(uv_prepare_t *h)
+{
+	ring_send(h->data);
 }
 
 /* Return: true when the request is over. */
@@ -268,6 +282,7 @@ void env_uv_ring_destroy(struct env_uv *e)
 	e->ring = NULL;
 	uv_close((uv_handle_t *)&r->prepare, ring_closed);
 	uv_close((uv_handle_t *)&r->poll, ring_closed);
+	uv_close((uv_handle_t *)&r->again, ring_closed);
 }
 
 static int ring_create(struct env_uv *e)
@@ -294,9 +309,11 @@ static int ring_create(struct env_uv *e)
 	if (ret)
 		goto out_efd;
 	uv_prepare_init(&e->loop, &r->prepare);
+	uv_timer_init(&e->loop, &r->again);
+	r->again.data = r;
 	r->poll.data = r;
 	r->prepare.data = r;
-	r->handles = 2;
+	r->handles = 3;
 	r->waiting_tail = &r->waiting;
 	uv_poll_start(&r->poll, UV_READABLE, ring_event);
 	uv_prepare_start(&r->prepare, ring_submit);

@@ -245,6 +245,18 @@ static ssize_t one_io(struct weft_disk *d, enum weft_io_op op, void *mem, size_t
 }
 
 /* More requests at once than the ring has room for. */
+/* Submissions that the kernel refuses, with nothing in flight. */
+static int refusals;
+int __real_io_uring_submit(void *ring);
+int __wrap_io_uring_submit(void *ring);
+
+int __wrap_io_uring_submit(void *ring)
+{
+	if (refusals && refusals--)
+		return -EAGAIN;
+	return __real_io_uring_submit(ring);
+}
+
 static void many_ios(struct weft_disk *d, char *mem)
 {
 	static struct weft_io io[400];
@@ -296,6 +308,9 @@ static void disks(void)
 	CU_ASSERT_EQUAL(size, 1 << 20);
 	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_WRITE, mem + 1, 4096, 0), -EINVAL); /* not aligned */
 	many_ios(d, mem);
+	refusals = 3;
+	CU_ASSERT_EQUAL(one_io(d, WEFT_IO_READ, mem, 4096, 0), 4096);
+	CU_ASSERT_EQUAL(refusals, 0);
 	weft_disk_close(d);
 	free(mem);
 	end();
