@@ -11,6 +11,7 @@
  *	listen_rdma = 10.1.0.1:7531	; optional: the same over RDMA
  *	net = tcp			; optional: rails to other servers: tcp, rdma, auto
  *	lease_ms = 15000		; optional: lease of client sessions, 1000 to 600000
+ *	session_expire_ms = 300000	; optional: silent sessions are forgotten, 2 leases to 1 day
  *	[mgmt]
  *	addresses = 127.0.0.1:7420
  *	[target mdt1]			; one section for each target
@@ -38,6 +39,7 @@ enum { EXIT_COMMIT = 4 };
 
 #define LEASE_MS_MIN 1000
 #define LEASE_MS_MAX 600000
+#define EXPIRE_MS_MAX 86400000
 
 static const struct weft_config_key keys[] = {
 	{ "node", "name", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
@@ -46,6 +48,7 @@ static const struct weft_config_key keys[] = {
 	{ "node", "net", WEFT_CONFIG_STR, 0 },
 	{ "node", "domain", WEFT_CONFIG_STR, 0 },
 	{ "node", "lease_ms", WEFT_CONFIG_U64, 0 },
+	{ "node", "session_expire_ms", WEFT_CONFIG_U64, 0 },
 	{ "mgmt", "addresses", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED },
 	{ "target", "path", WEFT_CONFIG_STR, WEFT_CONFIG_REQUIRED | WEFT_CONFIG_NAMED },
 	{ "target", "cache", WEFT_CONFIG_SIZE, WEFT_CONFIG_NAMED },
@@ -57,10 +60,14 @@ static const struct weft_config_key keys[] = {
 static int configure(struct weft_daemon *d)
 {
 	u64 lease = weft_config_u64(d->config, "node", NULL, "lease_ms", WEFT_LEASE_MS);
+	u64 expire = weft_config_u64(d->config, "node", NULL, "session_expire_ms", 2 * lease);
 
 	if (lease < LEASE_MS_MIN || lease > LEASE_MS_MAX)
 		return weft_daemon_fail(WEFT_EXIT_CONFIG, "configuration refused",
 					"lease_ms must be 1000 to 600000");
+	if (expire < 2 * lease || expire > EXPIRE_MS_MAX)
+		return weft_daemon_fail(WEFT_EXIT_CONFIG, "configuration refused",
+					"session_expire_ms must be two leases to 86400000");
 	return 0;
 }
 
@@ -93,6 +100,7 @@ static int open_target(struct weft_daemon *d, const char *name, const u8 *fsid, 
 		.secret = d->secret.len ? d->secret.data : NULL,
 		.secret_len = d->secret.len,
 		.lease_ms = weft_config_u64(d->config, "node", NULL, "lease_ms", 0),
+		.expire_ms = weft_config_u64(d->config, "node", NULL, "session_expire_ms", 0),
 		.cache = weft_config_u64(d->config, "target", name, "cache", 0),
 		.root_made = root_made,
 		.need_map = need_map,

@@ -14,6 +14,8 @@
 #include "mds/mds.h"
 #include "mds/warm.h"
 
+#define SESSIONS_MAX 65536
+
 struct mds_time mds_time(struct mds *m)
 {
 	struct timespec ts;
@@ -63,6 +65,8 @@ int mds_create(const struct mds_cfg *cfg, struct mds **out)
 		m->cfg.lease_ms = WEFT_LEASE_MS;
 	if (!m->cfg.expire_ms)
 		m->cfg.expire_ms = 20 * m->cfg.lease_ms;
+	if (!m->cfg.sessions_max)
+		m->cfg.sessions_max = SESSIONS_MAX;
 	ret = mds_batch_init(m);
 	if (!ret)
 		ret = mds_cache_init(&m->cache, MDS_CACHE_INODES);

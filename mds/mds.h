@@ -40,7 +40,9 @@ struct mds_stats {
  * @net: the world outside
  * @net_arg: first argument of @net
  * @lease_ms: lease of a session, 0: WEFT_LEASE_MS
- * @expire_ms: a session that was silent for so long is forgotten, 0: 20 leases
+ * @expire_ms: a session that was silent for so long is forgotten, 0: 20 leases. Until then what it
+ *	has open keeps its inode, and its slots the answers: a client that comes back goes on.
+ * @sessions_max: sessions that may be open, 0: 65536
  */
 struct mds_cfg {
 	struct weft_env *env;
@@ -50,6 +52,7 @@ struct mds_cfg {
 	void *net_arg;
 	u32 lease_ms;
 	u32 expire_ms;
+	u32 sessions_max;
 };
 
 struct mds {

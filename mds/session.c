@@ -171,6 +171,11 @@ static int find_or_make(struct mds_op *op, const struct weft_session_open_req *r
 		op->session = mds_session_get(s);
 		return s->incarnation == le64_to_cpu(req->incarnation) ? 0 : -EPERM;
 	}
+	if (op->m->sessions.table.count >= op->m->cfg.sessions_max) {
+		weft_warn_peer("session refused: there are too many", "session=%llu sessions=%u",
+			       (unsigned long long)op->session_id, op->m->sessions.table.count);
+		return -EUSERS;
+	}
 	if (!slots || slots > WEFT_SLOTS_MAX)
 		slots = WEFT_SLOTS_MAX;
 	ret = session_new(op->m, op->session_id, slots, &s);

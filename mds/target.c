@@ -207,7 +207,8 @@ static const struct mds_net_ops net_ops = {
 static int open_core(struct mds_target *t, u32 id)
 {
 	struct mds_cfg cfg = { .env = t->env, .kv = t->kv, .target = id, .net = &net_ops,
-			       .net_arg = t, .lease_ms = t->cfg.lease_ms };
+			       .net_arg = t, .lease_ms = t->cfg.lease_ms,
+			       .expire_ms = t->cfg.expire_ms };
 	int ret;
 
 	t->net = (struct mds_net){ .env = t->env, .pool = t->pool, .need_map = net_need_map,

@@ -20,6 +20,7 @@
  * @path: its directory
  * @secret: shared secret or NULL
  * @secret_len: its length
+ * @expire_ms: as in struct mds_cfg
  * @lease_ms: lease of sessions, 0: the default
  * @cache: bytes of the store's block cache, 0: a sixteenth of the memory
  * @root_made: the root directory is durable
@@ -33,6 +34,7 @@ struct mds_target_cfg {
 	const void *secret;
 	size_t secret_len;
 	u32 lease_ms;
+	u32 expire_ms;
 	u64 cache;
 	void (*root_made)(void *arg);
 	void (*need_map)(void *arg, u64 epoch);

@@ -120,6 +120,11 @@ for lease in 999 600001; do
 	sed -i "s/^\[mgmt\]/lease_ms = $lease\n&/" wrong6.conf
 	status 2 weft-mds --config wrong6.conf; says "lease_ms must be 1000 to 600000"
 done
+for expire in 29999 86400001; do
+	config wrong6 7001 "$top/mdt" 127.0.0.1:1
+	sed -i "s/^\[mgmt\]/session_expire_ms = $expire\n&/" wrong6.conf
+	status 2 weft-mds --config wrong6.conf; says "session_expire_ms must be two leases to 86400000"
+done
 config wrong7 1 "$top/m1" 127.0.0.1:1
 sed -i 's/127.0.0.1:1$/192.0.2.1:1/; s/^addresses.*/addresses = 127.0.0.1:1/' wrong7.conf
 status 1 weft-mgmt --config wrong7.conf; says "cannot listen"

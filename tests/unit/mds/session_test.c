@@ -147,6 +147,26 @@ static void test_close_and_expire(void)
 	sim_stop(&sim);
 }
 
+/* There is a limit; who is known comes back all the same, and room that becomes free is used. */
+static void test_limit(void)
+{
+	struct sim_request r = { .opcode = WEFT_OP_SESSION_CLOSE, .no_ns = true, .once = true };
+	struct sim_client three = { .id = 33 };
+
+	begin();
+	sim_client(&sim, &two);
+	sim.servers[0].m->cfg.sessions_max = 2;
+	sim.me = &three;
+	CU_ASSERT_EQUAL(sim_open_session(&sim, 0), -EUSERS);
+	CU_ASSERT_EQUAL(sim.servers[0].m->sessions.table.count, 2);
+	sim.me = &two;
+	CU_ASSERT_EQUAL(sim_open_session(&sim, 0), 0);
+	CU_ASSERT_EQUAL(sim_request(&sim, &r), 0);
+	sim.me = &three;
+	CU_ASSERT_EQUAL(sim_open_session(&sim, 0), 0);
+	sim_stop(&sim);
+}
+
 static void test_sole(void)
 {
 	begin();
@@ -229,6 +249,7 @@ int main(void)
 	CU_add_test(s, "exactly once, with a crash before every step", test_exactly_once);
 	CU_add_test(s, "unknown sessions", test_unknown);
 	CU_add_test(s, "close and expire", test_close_and_expire);
+	CU_add_test(s, "too many sessions", test_limit);
 	CU_add_test(s, "the sole client", test_sole);
 	CU_add_test(s, "eviction", test_evict);
 	CU_add_test(s, "grace", test_grace);
