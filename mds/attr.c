@@ -146,11 +146,12 @@ static void setattr_apply(struct mds_op *op, struct mds_inode *i, u32 valid)
 
 /*
  * The file grows: must bytes behind its end be cut, that a client wrote and died before COMMIT? Not
- * while another client has it open, whose bytes they may be; COMMIT is to follow.
+ * while another client has it open, whose bytes they may be; COMMIT is to follow. An empty file may
+ * have such bytes too.
  */
 static bool stale_behind(const struct mds_op *op, const struct mds_inode *i)
 {
-	return (i->size || i->bytes_used) && !mds_open_elsewhere(op->session, i->ino);
+	return !mds_open_elsewhere(op->session, i->ino);
 }
 
 /* @cut: must objects be cut before the new size may be seen? */
