@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/client/client.h"
+#include "common/mapview.h"
 
 static const char *mgmt;
 static unsigned int checks, failures;
@@ -494,6 +495,10 @@ int main(int argc, char **argv)
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: libweft MANAGEMENT [RESTART-COMMAND [EXTEND-COMMAND]]\n");
+		return 2;
+	}
+	if (getenv("WEFT_NET") && weft_net_set(getenv("WEFT_NET"))) {
+		fprintf(stderr, "WEFT_NET is tcp, rdma or auto\n");
 		return 2;
 	}
 	mgmt = argv[1];
