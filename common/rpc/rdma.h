@@ -27,6 +27,7 @@
 #define RDMA_SQ_DEPTH 128u
 #define RDMA_SQ_SIGNAL 32u /* an unsignaled run is not longer */
 #define RDMA_READS_MAX 16u
+#define RDMA_PLACED_MAX (16u << 20) /* pool memory of a connection whose bulk is not here yet */
 #define RDMA_REQS_MAX 128u /* requests of a connection that wait for memory or READs */
 #define RDMA_SGE_MAX 8u
 #define RDMA_SQ_KEEP 8u /* room that READs and WRITEs leave to SENDs */
@@ -172,7 +173,8 @@ enum rdma_wr { RDMA_WR_RECV, RDMA_WR_SEND, RDMA_WR_READ, RDMA_WR_ROOM, RDMA_WR_A
  * @reading: requests with READs posted, in their order
  * @arrived: requests whose bulk is here
  * @nreqs: requests in these lists
- * @tx: messages to send; the first is in progress when @tx_on
+ * @placed: bytes of pool memory that they hold
+ * @tx: messages to send; the first is in progress when @tx_on, its bulk gathered with @gather
  * @done: messages that are sent, to be told
  * @calls: requests with segments that wait for their replies
  * @call_wait: requests that wait for memory for their replies
@@ -222,9 +224,10 @@ struct rdma_conn {
 
 	struct rdma_req_list need_buf, read_wait, reading, arrived;
 	unsigned int nreqs;
+	size_t placed;
 	struct rdma_msg_list tx, done;
 	struct rdma_tx cur;
-	bool tx_on;
+	bool tx_on, gather;
 	struct rdma_call *calls;
 	struct rdma_msg_list call_wait;
 };
@@ -325,6 +328,9 @@ int rdma_reply_prepare(struct rdma_conn *c, struct weft_msg *m);
 /* WRITEs of the reply at the head. Return: 0 all are posted, -EAGAIN, or an error. */
 int rdma_reply_write(struct rdma_conn *c, struct weft_msg *m);
 void rdma_req_drop_all(struct rdma_conn *c);
+/* Adds the pieces of a list to a work request. Return: how many, or a negative errno. */
+int rdma_gather(struct rdma_conn *c, const struct weft_sg *sg, struct ibv_sge *sge,
+		unsigned int max);
 
 /* rdma_call.c */
 

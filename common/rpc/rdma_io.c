@@ -191,17 +191,29 @@ int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, un
 	return ret;
 }
 
-/* Sends the content of a slot. @m: the message that ends with it. */
-static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m)
+/*
+ * Sends the content of a slot. @m: the message that ends with it; @gather: its bulk goes behind it,
+ * straight from where it lies.
+ */
+static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m, bool gather)
 {
 	unsigned int slot = c->slots[--c->nslots];
 	char *mem = send_mem(c, slot);
-	struct ibv_sge sge = { .addr = (uintptr_t)mem,
-			       .length = sizeof(struct weft_rdma_frame) + len,
-			       .lkey = c->mr->lkey };
-	struct ibv_send_wr wr = { .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND };
+	struct ibv_sge sge[RDMA_SGE_MAX] = { { .addr = (uintptr_t)mem,
+					       .length = sizeof(struct weft_rdma_frame) + len,
+					       .lkey = c->mr->lkey } };
+	struct ibv_send_wr wr = { .sg_list = sge, .num_sge = 1, .opcode = IBV_WR_SEND };
 	const struct rdma_req *r = c->server && m ? m->xreq : NULL;
+	int ret;
 
+	c->slot_msg[slot] = c->server ? m : NULL;
+	if (gather) {
+		ret = rdma_gather(c, &m->bulk, sge + 1, c->dev->max_sge - 1);
+		if (ret < 0)
+			return ret;
+		wr.num_sge += ret;
+		len += m->bulk.len;
+	}
 	rdma_frame_sent(&c->credits, (struct weft_rdma_frame *)mem, len);
 	if (r && c->inv) {
 		wr.opcode = IBV_WR_SEND_WITH_INV;
@@ -210,7 +222,6 @@ static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m)
 		wr.wr.rdma.rkey = r->segs[0].rkey;
 		WEFT_RDMA_COUNT(invs, 1);
 	}
-	c->slot_msg[slot] = c->server ? m : NULL;
 	WEFT_RDMA_COUNT(frames_out, 1);
 	return rdma_post(c, &wr, RDMA_WR_SEND, slot, true);
 }
@@ -229,6 +240,19 @@ static bool tx_room(struct rdma_conn *c, bool control)
 	return true;
 }
 
+/*
+ * A server's message whose bulk goes inline, in its only frame, out of a few pieces of slabs: the
+ * device gathers it, nothing is copied. (A requester's bulk is not in registered memory.)
+ */
+static bool can_gather(struct rdma_conn *c, const struct weft_msg *m)
+{
+	struct ibv_sge sge[RDMA_SGE_MAX];
+
+	return c->server && c->cur.inline_len &&
+	       c->cur.total <= c->send_size - sizeof(struct weft_rdma_frame) &&
+	       rdma_gather(c, &m->bulk, sge, c->dev->max_sge - 1) > 0;
+}
+
 /* The message at the head begins. Return: 0, -EAGAIN, or an error. */
 static int tx_begin(struct rdma_conn *c, struct weft_msg *m)
 {
@@ -240,7 +264,13 @@ static int tx_begin(struct rdma_conn *c, struct weft_msg *m)
 	if (ret)
 		return ret;
 	rdma_tx_init(&c->cur, m, call ? call->segs : NULL, call ? call->nsegs : 0, inl);
+	c->gather = can_gather(c, m);
 	WEFT_RDMA_COUNT(inline_out, c->cur.inline_len);
+	WEFT_RDMA_COUNT(inline_copied, c->gather ? 0 : c->cur.inline_len);
+	if (c->gather) {
+		c->cur.total -= c->cur.inline_len;
+		c->cur.inline_len = 0;
+	}
 	c->tx_on = true;
 	return 0;
 }
@@ -276,7 +306,7 @@ static int tx_frames(struct rdma_conn *c)
 		last = c->cur.off == c->cur.total;
 		if (last)
 			tx_end(c);
-		ret = post_frame(c, n, last ? m : NULL);
+		ret = post_frame(c, n, last ? m : NULL, c->gather);
 		if (ret || last)
 			return ret;
 	}
@@ -289,7 +319,7 @@ static void tx_control(struct rdma_conn *c)
 	if (!rdma_must_tell(&c->credits) || !tx_room(c, true))
 		return;
 	WEFT_RDMA_COUNT(control_out, 1);
-	post_frame(c, 0, NULL);
+	post_frame(c, 0, NULL, false);
 }
 
 void rdma_tx_run(struct rdma_conn *c)

@@ -76,6 +76,26 @@ static ssize_t gather(struct rdma_conn *c, struct rdma_req *r, const struct weft
 	return len;
 }
 
+int rdma_gather(struct rdma_conn *c, const struct weft_sg *sg, struct ibv_sge *sge,
+		unsigned int max)
+{
+	unsigned int i;
+	int ret;
+
+	if (sg->n > max)
+		return -E2BIG;
+	for (i = 0; i < sg->n; i++) {
+		if (!sg->e[i].buf)
+			return -EFAULT;
+		ret = rdma_slab_lkey(c->dev, sg->e[i].buf->slab, &sge[i].lkey);
+		if (ret)
+			return ret;
+		sge[i].addr = (uintptr_t)sg->e[i].ptr;
+		sge[i].length = sg->e[i].len;
+	}
+	return i;
+}
+
 /* Posts one READ or WRITE and moves on. @end: bytes of bulk; @last: it ends a batch of READs */
 static int move_some(struct rdma_conn *c, struct rdma_req *r, const struct weft_sg *sg, size_t end,
 		     bool read, bool last)
@@ -174,6 +194,9 @@ static void run_need_buf(struct rdma_conn *c)
 	int ret;
 
 	while ((r = c->need_buf.first)) {
+		/* A peer that answers READs slowly must not hold the memory of all others. */
+		if (c->placed && c->placed + le32_to_cpu(r->m->hdr.bulk_len) > RDMA_PLACED_MAX)
+			return;
 		ret = c->cb.place(c->arg, r->m);
 		if (ret == -ENOMEM) {
 			WEFT_RDMA_COUNT(wait_buf, 1);
@@ -187,6 +210,7 @@ static void run_need_buf(struct rdma_conn *c)
 			return;
 		}
 		list_take(&c->need_buf);
+		c->placed += r->m->bulk.len;
 		rewind_to(r, 0);
 		r->state = RDMA_REQ_READ_WAIT;
 		list_add(&c->read_wait, r);
@@ -264,6 +288,7 @@ void rdma_req_hand_up(struct rdma_conn *c)
 	while (!c->closed && !c->stopped && c->arrived.first) {
 		m = list_take(&c->arrived)->m;
 		c->nreqs--;
+		c->placed -= m->bulk.len;
 		hand_up(c, m);
 	}
 }
@@ -336,4 +361,5 @@ void rdma_req_drop_all(struct rdma_conn *c)
 	drop(&c->reading);
 	drop(&c->arrived);
 	c->nreqs = 0;
+	c->placed = 0;
 }

@@ -29,7 +29,8 @@
 	X(writes)	/* RDMA WRITEs posted */ \
 	X(write_bytes) \
 	X(inline_in)	/* bulk bytes that came inline: copied once */ \
-	X(inline_out)	/* bulk bytes that went inline: copied once */ \
+	X(inline_out)	/* bulk bytes that went inline */ \
+	X(inline_copied) /* of these copied into a frame; others the device gathered */ \
 	X(copied)	/* bulk bytes copied although they went by segments */ \
 	X(invs)		/* replies that invalidated the first key */ \
 	X(wait_buf)	/* requests that waited for pool memory */ \
