@@ -20,6 +20,7 @@
  * writeback, @inflight and WEFT_I_COMMITTING keep the inode in memory, see weft_busy().
  */
 #include <linux/pagevec.h>
+#include <linux/rcupdate_wait.h>
 #include "internal.h"
 
 /* Pieces of one file in flight at most. */
