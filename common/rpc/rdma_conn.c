@@ -349,14 +349,15 @@ static void xprt_send(struct weft_xprt *x, struct weft_msg *m)
 	rdma_enter(c);
 	if (!send_fault(c, m)) {
 		ret = c->server ? rdma_reply_prepare(c, m) : rdma_call_prepare(c, m);
-		if (!ret)
+		if (!ret) {
 			rdma_msg_add(&c->tx, m);
-		else if (ret == -ENOMEM && !c->server)
+		} else if (ret == -ENOMEM && !c->server) {
 			rdma_msg_add(&c->call_wait, m);
-		else
+			weft_timer_start(c->env, &c->retry, RDMA_RETRY_MS * WEFT_NS_PER_MS);
+		} else {
 			rdma_msg_add(&c->done, m);
-		if (ret && (c->server || ret != -ENOMEM))
 			rdma_conn_fail(c, ret);
+		}
 	}
 	/* Inside a callback, messages are gathered; the function that called back sends them. */
 	if (c->depth == 1) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "proto/map.h"
 #include "tests/unit/common/rpc/fixture.h"
 #include "tests/unit/common/unit.h"
 
@@ -35,7 +36,7 @@ static bool one_call(struct fixture *f, uint16_t opcode)
 	return !ret;
 }
 
-static void torture(void)
+static void torture(unsigned int kind)
 {
 	unsigned int n;
 	bool failed;
@@ -43,6 +44,7 @@ static void torture(void)
 	for (n = 1, failed = true; failed; n++) {
 		struct fixture f = { 0 };
 
+		fx_kind = kind;
 		fx_start(&f);
 		torture_arm(n);
 		one_call(&f, WEFT_OP_PING);
@@ -57,9 +59,20 @@ static void torture(void)
 	CU_ASSERT(n > 20);
 }
 
+static void over_tcp(void)
+{
+	torture(WEFT_RAIL_TCP);
+}
+
+static void over_rdma(void)
+{
+	torture(WEFT_RAIL_RDMA);
+}
+
 int main(void)
 {
-	static const struct unit_test tests[] = { { "allocations fail", torture },
+	static const struct unit_test tests[] = { { "allocations fail over tcp", over_tcp },
+						  { "allocations fail over rdma", over_rdma },
 						  { NULL, NULL } };
 
 	return unit_run("common/rpc/torture", tests);
