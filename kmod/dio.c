@@ -314,8 +314,9 @@ ssize_t weft_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	ret = weft_write_range(inode, pos, pos + count - 1);
 	if (ret)
 		return ret;
-	ret = invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
-					    (pos + count - 1) >> PAGE_SHIFT);
+	ret = weft_drop_folios(inode, pos, pos + count - 1);
+	if (ret == -EINTR)
+		return ret;
 	if (ret) /* a page cannot be dropped: write it through instead */
 		return weft_buffered_write(iocb, from);
 	if (pos > i_size_read(inode))

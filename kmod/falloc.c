@@ -47,7 +47,9 @@ static int weft_chunks_zero(struct inode *inode, int mode, loff_t pos, loff_t le
 	ret = weft_write_range(inode, pos, pos + len - 1);
 	if (ret)
 		return ret;
-	filemap_invalidate_lock(mapping);
+	ret = weft_invalidate_lock(inode, pos, pos + len - 1);
+	if (ret)
+		return ret;
 	/* Whole pages and the parts at both ends: all of it is on the servers. */
 	unmap_mapping_range(mapping, round_down(pos, PAGE_SIZE),
 			    round_up(pos + len, PAGE_SIZE) - round_down(pos, PAGE_SIZE), 0);

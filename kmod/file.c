@@ -31,10 +31,8 @@ int weft_data_revalidate(struct inode *inode)
 		return 0;
 	if (inode->i_mapping->nrpages) {
 		ret = weft_write_range(inode, 0, LLONG_MAX);
-		if (ret == -EINTR || weft_invalidate_lock(inode, 0, LLONG_MAX))
+		if (ret == -EINTR || weft_drop_folios(inode, 0, LLONG_MAX) == -EINTR)
 			return -EINTR;
-		invalidate_inode_pages2(inode->i_mapping);
-		filemap_invalidate_unlock(inode->i_mapping);
 	}
 	/* Only now: whoever comes meanwhile must not take the old pages for the new content. */
 	spin_lock(&wi->lock);

@@ -444,6 +444,7 @@ int weft_wait_writes(struct inode *inode);
 bool weft_needs_flush(struct inode *inode);
 int weft_wait_folios(struct inode *inode, loff_t start, loff_t end);
 int weft_invalidate_lock(struct inode *inode, loff_t start, loff_t end);
+int weft_drop_folios(struct inode *inode, loff_t start, loff_t end);
 int weft_write_range(struct inode *inode, loff_t start, loff_t end);
 int weft_flush_inode(struct inode *inode);
 

@@ -172,8 +172,12 @@ static int weft_spill_move(struct inode *inode, u64 size)
 	if (ret)
 		goto out_free;
 	/* Another client may have just written inline; if one does from now on, DONE is refused. */
-	if (test_and_clear_bit(WEFT_I_DATA_STALE, &wi->flags))
-		invalidate_inode_pages2(inode->i_mapping); /* what is dirty stays */
+	if (test_and_clear_bit(WEFT_I_DATA_STALE, &wi->flags) &&
+	    weft_drop_folios(inode, 0, LLONG_MAX) == -EINTR) { /* what is dirty stays */
+		set_bit(WEFT_I_DATA_STALE, &wi->flags);
+		ret = -EINTR;
+		goto out_free;
+	}
 	size = min_t(u64, max(wi->server_size, size), WEFT_INLINE_MAX);
 	ret = weft_spill_write(inode, size, sp);
 out_free:

@@ -447,6 +447,29 @@ int weft_invalidate_lock(struct inode *inode, loff_t start, loff_t end)
 }
 
 /**
+ * weft_drop_folios() - take folios out of the page cache
+ * @inode: the file
+ * @start: first byte
+ * @end: last byte
+ *
+ * Return: 0, -EINTR, or -EBUSY if one is dirty or in use; the others have gone.
+ */
+int weft_drop_folios(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int ret;
+
+	if (!mapping->nrpages)
+		return 0;
+	ret = weft_invalidate_lock(inode, start, end);
+	if (ret)
+		return ret;
+	ret = invalidate_inode_pages2_range(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	filemap_invalidate_unlock(mapping);
+	return ret;
+}
+
+/**
  * weft_write_range() - write dirty pages and wait, killable, until data servers have them
  * @inode: the file
  * @start: first byte

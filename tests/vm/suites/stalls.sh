@@ -92,6 +92,7 @@ sync -f $MNT
 # A truncate that waits for the metadata server, and a mapping of the same file.
 check "a file to cut" dd if=/dev/zero of=$MNT/cut bs=1M count=2 conv=fsync status=none
 drop_caches
+stat $MNT/cut >/dev/null
 stop "$mds"
 truncate -s 1048576 $MNT/cut &
 cutter=$!
