@@ -459,6 +459,8 @@ bool weft_attr_take_fresh(struct inode *inode)
  * weft_attr_fetch() - ask for the attributes
  * @inode: the inode
  *
+ * Of a directory that this mount has removed nothing changes any more, and no server knows it.
+ *
  * Return: 0; -ESTALE if it is gone; another error.
  */
 int weft_attr_fetch(struct inode *inode)
@@ -468,6 +470,8 @@ int weft_attr_fetch(struct inode *inode)
 	struct weft_rpc *rpc;
 	u64 stamp = weft_stamp(wsb, inode->i_ino);
 
+	if (IS_DEADDIR(inode))
+		return 0;
 	rpc = weft_getattr_call(wsb, inode->i_ino);
 	if (IS_ERR(rpc))
 		return rpc == ERR_PTR(-ENOENT) ? -ESTALE : PTR_ERR(rpc);

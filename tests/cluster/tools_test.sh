@@ -196,6 +196,10 @@ json 'x[0]["server"] == "oss1 (up)" and "reply" in x[0]["waits_for"] and "map" i
 status 0 weft why --debugfs debug $$; says "OBJ_READ"; says "tools_test"
 status 0 weft why --debugfs debug "$top/typo.conf" -o json; json 'len(x) == 1 and x[0]["operation"] == "OBJ_READ"'
 status 0 weft why --debugfs debug 999999999; says "Nothing is waited for"
+refuse_says() { ! grep -q "$1" "$top/out" && ok || bad "it says $1"; }
+status 0 weft why --debugfs debug; refuse_says "umount -f"
+echo "COMMIT ino 1 group 1 target 0 waits reply ms 15000 pid 1 replays 0" >>debug/1/outstanding
+status 0 weft why --debugfs debug; says "umount -f"; says "debug/1/abort"
 status 1 weft why --debugfs absent; says "is the module loaded"
 echo "nonsense" >>debug/1/outstanding
 status 1 weft why --debugfs debug; says "1 lines"

@@ -58,6 +58,7 @@ expect_errno ESTALE $calls by-handle $MNT 87:0000000000000000
 expect_errno ESTALE $calls by-handle $MNT 87:01
 expect_errno ESTALE $calls by-handle $MNT "1:${file#*:}"
 second=/weft2
+mkdir $second
 require "mount of a part of it" mount -t weft "${WEFT_SOURCE%/}/h" $second ${WEFT_OPTIONS:+-o $WEFT_OPTIONS}
 check "a handle of inside" says dir $calls by-handle $second "$($calls handle $MNT/h)"
 refuse "a directory outside" timeout 20 $calls by-handle $second "$dir"
