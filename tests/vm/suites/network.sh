@@ -3,6 +3,7 @@
 # The module's lower half: broken connections, lost replies, slow servers, two mounts and the lease
 # between them, checksums, and what debugfs tells about all that. Faults come from the mount's own
 # inject_* files, so that every recovery path is walked for certain.
+# seconds: 600
 . "$WEFT_TOP/tests/vm/lib.sh"
 
 debug=/sys/kernel/debug/weft
