@@ -12,9 +12,9 @@
  * they matter (stat, access, chdir), while open and lookup get them with their own replies.
  *
  * An inode stays in memory while writes or a COMMIT of it are in flight: they hold a reference, so
- * that eviction, which memory reclaim may have begun in any process, has no server to wait for. What
- * is dirty is known to the VFS (I_DIRTY) or in flight, at any time. Only eviction that did not come
- * from reclaim may meet requests: of a file without names that is closed, and of unmount.
+ * that eviction, which memory reclaim may have begun in any process, has no server to wait for.
+ * What is dirty is known to the VFS (I_DIRTY) or in flight, at any time. Only eviction that did not
+ * come from reclaim may meet requests: of a file without names that is closed, and of unmount.
  *
  * Protection: wi->lock.
  */
@@ -430,10 +430,11 @@ bool weft_attr_valid(const struct inode *inode)
  * weft_attr_fresh() - the present process has just asked for a name, which brought the attributes
  * @inode: what the name stands for
  *
- * Without the lease stat(2) and access(2) would ask once more for what their path walk has brought.
- * They take the mark instead, which is good for the system call that made it: a later one that takes
- * one walks again, and so makes its own, or passes d_weak_revalidate(), which removes it. Kernel
- * threads (an NFS server) use handles of earlier walks, and get no mark.
+ * Without the lease stat(2) and access(2) would ask once more for what their path walk has
+ * brought. They take the mark instead, which is good for the system call that made it: a later one
+ * that takes one walks again, and so makes its own, or passes d_weak_revalidate(), which removes
+ * it. Kernel threads (an NFS server) use handles of earlier walks, and get no mark. A file system
+ * stacked on this one may take a mark of at most WEFT_FRESH_MAX ago.
  */
 void weft_attr_fresh(struct inode *inode)
 {
