@@ -234,7 +234,7 @@ static enum rdma_cm_event_type raw_event(struct fixture *f, struct raw *r)
 static void raw_recv(struct raw *r, int slot)
 {
 	struct ibv_sge sge = { (uintptr_t)r->mem + 4096 + slot * 100, RAW_RECV, r->mr->lkey };
-	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = 1 }, *bad;
+	struct ibv_recv_wr wr = { .wr_id = slot, .sg_list = &sge, .num_sge = 1 }, *bad;
 
 	ibv_post_recv(r->id->qp, &wr, &bad);
 }
@@ -245,7 +245,7 @@ static enum rdma_cm_event_type raw_open(struct fixture *f, struct raw *r, struct
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(f->port) };
 	struct rdma_conn_param p = { .private_data = cm, .private_data_len = cm ? sizeof(*cm) : 0,
 				     .responder_resources = 4, .initiator_depth = 4 };
-	struct ibv_qp_init_attr attr = { .cap = { 16, 16, 1, 1, 0 }, .qp_type = IBV_QPT_RC };
+	struct ibv_qp_init_attr attr = { .cap = { 100, 16, 1, 1, 0 }, .qp_type = IBV_QPT_RC };
 	struct ibv_pd *pd;
 	int i;
 
@@ -325,14 +325,12 @@ static void raw_frame(struct raw *r, uint32_t len, uint32_t recvs, const void *b
 	struct weft_rdma_frame fr = { .len = cpu_to_le32(len), .recvs = cpu_to_le32(recvs) };
 	struct ibv_sge sge = { (uintptr_t)r->mem, sizeof(fr) + n, r->mr->lkey };
 	struct ibv_send_wr wr = { .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
-				  .send_flags = IBV_SEND_SIGNALED }, *bad;
-	struct ibv_wc wc;
+				  .send_flags = 0 }, *bad;
 
 	memcpy(r->mem, &fr, sizeof(fr));
-	memcpy(r->mem + sizeof(fr), bytes, n);
+	if (n)
+		memcpy(r->mem + sizeof(fr), bytes, n);
 	ibv_post_send(r->id->qp, &wr, &bad);
-	while (ibv_poll_cq(r->cq, 1, &wc) > 0)
-		;
 }
 
 /* Does the server hang up? */
@@ -467,6 +465,114 @@ static void bad_frames(void)
 	fx_stop(&f);
 }
 
+/* Frames that have come to a raw peer; says of the newest what its header says. */
+static unsigned int raw_got(struct raw *r, struct weft_rdma_frame *last)
+{
+	struct ibv_wc wc;
+	unsigned int n = 0;
+
+	while (ibv_poll_cq(r->cq, 1, &wc) > 0) {
+		if (wc.status || !wc.byte_len)
+			continue;
+		memcpy(last, r->mem + 4096 + wc.wr_id * 100, sizeof(*last));
+		n++;
+	}
+	return n;
+}
+
+/* Answers wait for the credits of a peer that gives none, and all come when it does. */
+static void credits_used_up(void)
+{
+	struct weft_hdr ping = { .len = cpu_to_le32(sizeof(ping)), .version = cpu_to_le16(1),
+				 .magic = cpu_to_le32(WEFT_MAGIC),
+				 .opcode = cpu_to_le16(WEFT_OP_PING) };
+	uint64_t waits, controls, calls;
+	unsigned int got, i, j;
+	struct weft_rdma_frame fr;
+	struct fixture f = { 0 };
+	struct raw r;
+
+	fx_start(&f);
+	send_init(&f, &r);
+	got = raw_got(&r, &fr);
+	waits = weft_rdma_stats.wait_credit;
+	controls = weft_rdma_stats.control_out;
+	for (i = 0; i < 22; i++) {
+		raw_frame(&r, sizeof(ping), 0, &ping, sizeof(ping));
+		calls = weft_rpc_service_stats(f.svc, WEFT_OP_PING)->calls;
+		while (weft_rpc_service_stats(f.svc, WEFT_OP_PING)->calls < calls + 2)
+			turn(&f); /* its own and ours */
+	}
+	got += raw_got(&r, &fr);
+	CU_ASSERT_EQUAL(got, 7); /* INIT's, 5 answers, and one that says only credits */
+	CU_ASSERT_EQUAL(fr.len, 0);
+	CU_ASSERT_EQUAL(le32_to_cpu(fr.recvs), 22);
+	CU_ASSERT(weft_rdma_stats.wait_credit > waits);
+	CU_ASSERT_EQUAL(weft_rdma_stats.control_out, controls + 1);
+	for (i = 0; i < 20 && got < 24; i++) {
+		for (j = 0; j < 6; j++)
+			raw_recv(&r, j);
+		raw_frame(&r, 0, got, NULL, 0);
+		turn(&f);
+		got += raw_got(&r, &fr);
+	}
+	CU_ASSERT_EQUAL(got, 24);
+	raw_close(&r);
+	fx_stop(&f);
+}
+
+/* A call without bulk, while others wait. */
+static void pass_by(struct fixture *f)
+{
+	unsigned int before = f->waiting;
+	struct weft_rpc_call c = { 0 };
+
+	fx_call(f, &c, WEFT_OP_PING);
+	while (f->waiting > before)
+		weft_env_uv_run(f->env);
+	CU_ASSERT_EQUAL(weft_rpc_err(&c), 0);
+	weft_rpc_call_fini(&c);
+}
+
+/* Memory is used up: who needs some waits, who needs none passes. */
+static void pool_used_up(void)
+{
+	struct weft_rpc_call w = { 0 }, r = { 0 }, i = { 0 };
+	struct weft_buf *all[512], *b;
+	struct fixture f = { 0 };
+	unsigned int n = 0;
+	uint64_t waits;
+
+	fx_start(&f);
+	CU_ASSERT_EQUAL(write_of(&f, 50000), 0);
+	waits = weft_rdma_stats.wait_buf;
+	while ((b = weft_buf_get(f.pool, WEFT_BUF_MAX)))
+		all[n++] = b;
+	while ((b = weft_buf_get(f.pool, 65536))) /* what the slab of the first write has */
+		all[n++] = b;
+	weft_sg_add(&w.bulk_out, NULL, data, 60000);
+	fx_call(&f, &w, WEFT_OP_OBJ_WRITE); /* waits at the server */
+	while (weft_rdma_stats.wait_buf == waits)
+		pass_by(&f);
+	CU_ASSERT_EQUAL(f.runs, 1);
+	r.bulk_max = 60000;
+	fx_call(&f, &r, WEFT_OP_OBJ_READ); /* here */
+	weft_sg_add(&i.bulk_out, NULL, data, 100);
+	fx_call(&f, &i, WEFT_OP_OBJ_WRITE); /* inline: the frames behind it wait as well */
+	CU_ASSERT_EQUAL(f.runs, 1);
+	while (n)
+		weft_buf_put(all[--n]);
+	fx_wait(&f);
+	CU_ASSERT_EQUAL(weft_rpc_err(&w), 0);
+	CU_ASSERT_EQUAL(weft_rpc_err(&i), 0);
+	CU_ASSERT_EQUAL(weft_rpc_err(&r), 0);
+	CU_ASSERT_EQUAL(f.runs, 3);
+	weft_rpc_call_fini(&w);
+	weft_rpc_call_fini(&r);
+	weft_rpc_call_fini(&i);
+	fx_stop(&f);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -484,6 +590,8 @@ int main(void)
 	CU_add_test(s, "private data that is wrong", private_data);
 	CU_add_test(s, "segments that are wrong", bad_segments);
 	CU_add_test(s, "frames that are wrong", bad_frames);
+	CU_add_test(s, "credits that are used up", credits_used_up);
+	CU_add_test(s, "memory that is used up", pool_used_up);
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() ? 1 : 0;
