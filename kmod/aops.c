@@ -137,7 +137,8 @@ void weft_inline_fill(struct inode *inode, const void *data, size_t len, u64 siz
 	    weft_data_revalidate(inode))
 		return;
 	for (pos = 0; pos < size; pos = folio_pos(folio) + folio_size(folio), folio_put(folio)) {
-		folio = __filemap_get_folio(inode->i_mapping, pos / PAGE_SIZE, FGP_LOCK | FGP_CREAT | FGP_NOWAIT,
+		folio = __filemap_get_folio(inode->i_mapping, pos / PAGE_SIZE,
+					    FGP_LOCK | FGP_CREAT | FGP_NOWAIT,
 					    mapping_gfp_mask(inode->i_mapping));
 		if (IS_ERR_OR_NULL(folio))
 			return;
