@@ -176,7 +176,7 @@ bool mds_lease_foreign(struct mds *m, u64 session)
 {
 	struct mds_session *s = mds_session_find(m, session), *sole = m->sessions.sole;
 
-	if (!s || !s->live)
+	if ((!s || !s->live) && session != m->sessions.former)
 		m->sessions.foreign_until = weft_env_now(m->env) +
 					    m->cfg.lease_ms * WEFT_NS_PER_MS;
 	if (former_caches(m, session))
