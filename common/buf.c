@@ -68,7 +68,7 @@ void weft_pool_destroy(struct weft_pool *p)
 			p->watch(p->watch_arg, s->pub.base, SLAB_LEN, true);
 		if (s->pub.priv_free)
 			s->pub.priv_free(&s->pub);
-		munmap(s->pub.base, SLAB_LEN);
+		munmap(s->pub.base, SLAB_LEN + WEFT_SLAB_TAIL);
 		free(s->bufs);
 		free(s);
 	}
@@ -146,8 +146,8 @@ static int slab_new(struct weft_pool *p, unsigned int cls)
 	if (!s)
 		return -ENOMEM;
 	s->pub.len = SLAB_LEN;
-	s->pub.base = mmap(NULL, SLAB_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	s->pub.base = mmap(NULL, SLAB_LEN + WEFT_SLAB_TAIL, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->pub.base == MAP_FAILED)
 		goto out_free;
 	if (slab_cut(p, s, cls))
@@ -160,7 +160,7 @@ static int slab_new(struct weft_pool *p, unsigned int cls)
 	return 0;
 
 out_unmap:
-	munmap(s->pub.base, SLAB_LEN);
+	munmap(s->pub.base, SLAB_LEN + WEFT_SLAB_TAIL);
 out_free:
 	free(s);
 	return -ENOMEM;

@@ -20,6 +20,7 @@
 
 #define WEFT_BUF_ALIGN 4096u
 #define WEFT_BUF_MAX (4u << 20)
+#define WEFT_SLAB_TAIL WEFT_BUF_ALIGN /* mapped behind each slab, see common/rpc/rdma_dev.c */
 
 struct weft_pool;
 
