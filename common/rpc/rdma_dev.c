@@ -157,8 +157,8 @@ static struct ibv_mr *slab_reg(struct rdma_dev *dev, struct weft_slab *slab)
 	if (mr)
 		return mr;
 	/*
-	 * rdma_rxe (6.1) keeps pages in tables of 256 and looks behind the last table when a copy ends
-	 * with its last page. The page behind the slab makes a table that is never full.
+	 * rdma_rxe (6.1) keeps pages in tables of 256 and looks behind the last table when a copy
+	 * ends with its last page. The page behind the slab makes a table that is never full.
 	 */
 	mr = rdma_reg(dev, slab->base, slab->len + WEFT_SLAB_TAIL, IBV_ACCESS_LOCAL_WRITE, "slab");
 	if (!mr)
