@@ -135,7 +135,7 @@ check "access times have arrived" mtimes_before_atimes
 # not wait until the dead connection is given up, half a minute later.
 dead_link() {
 	local port client
-	port=$(awk '$3 == "mdt" { sub(/.*:/, "", $7); print $7; exit }' "$mount/servers")
+	port=$(sed -n '/ mdt /s/.* addr [^ ]*:\([0-9]*\) .*/\1/p' "$mount/servers" | head -n 1)
 	# Sockets of the kernel belong to no process.
 	client=$(ss -tnpH state established "dport = :$port" | grep -v users: | awk 'NR == 1 { print $3 }')
 	echo "server's port $port, connection ${client:?}"
