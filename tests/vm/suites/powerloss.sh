@@ -41,7 +41,7 @@ for round in 1 2 3; do
 	check "start of all" weft_start $daemons
 	require "writers go on" progress $log $writer
 done
-grep -h "applied again from the commit log" $WEFT_DIR/*.log >/run/replayed
+grep -a -h "applied again from the commit log" $WEFT_DIR/*.log >/run/replayed
 check "servers had lost changes and applied them again" test -s /run/replayed
 kill -TERM $writer
 wait $writer
