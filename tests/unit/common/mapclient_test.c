@@ -17,11 +17,11 @@
 #include "proto/mgmtops.h"
 #include "tests/unit/common/unit.h"
 
-/* A node with one rail, an MDT and an OST, a group each. */
+/* A node with a rail of each kind, an MDT and an OST, a group each. */
 struct test_map {
 	struct weft_map_hdr h;
 	struct weft_map_node nodes[1];
-	struct weft_map_rail rails[1];
+	struct weft_map_rail rails[2];
 	struct weft_map_target targets[2];
 	struct weft_map_group groups[2];
 	struct weft_map_member members[2];
@@ -59,15 +59,18 @@ static void make_map(struct world *w, uint64_t epoch, uint16_t port)
 				      .version = cpu_to_le16(WEFT_MAP_VERSION),
 				      .magic = cpu_to_le32(WEFT_MAP_MAGIC), .fsid = "fs",
 				      .epoch = cpu_to_le64(epoch), .nnodes = cpu_to_le32(1),
-				      .nrails = cpu_to_le32(1), .ntargets = cpu_to_le32(2),
+				      .nrails = cpu_to_le32(2), .ntargets = cpu_to_le32(2),
 				      .ngroups = cpu_to_le32(2), .nmembers = cpu_to_le32(2),
 				      .nshards = cpu_to_le32(4), .npools = cpu_to_le32(1),
 				      .npool_groups = cpu_to_le32(1) };
 	m->nodes[0].id = cpu_to_le32(1);
-	m->nodes[0].nrails = cpu_to_le16(1);
+	m->nodes[0].nrails = cpu_to_le16(2);
 	m->rails[0].kind = WEFT_RAIL_TCP;
 	m->rails[0].port = cpu_to_le16(port);
 	memcpy(m->rails[0].addr, lo, sizeof(lo));
+	m->rails[1] = m->rails[0];
+	m->rails[1].kind = WEFT_RAIL_RDMA;
+	m->rails[1].port = cpu_to_le16(9);
 	for (i = 0; i < 2; i++) {
 		m->targets[i].id = cpu_to_le32(i + 1);
 		m->targets[i].node = cpu_to_le32(1);
@@ -265,6 +268,28 @@ static void routing(void)
 	world_stop(&w);
 }
 
+/* Which rails are taken, and which first. */
+static void rails(void)
+{
+	struct weft_rpc_addr a[WEFT_RPC_ADDRS_MAX];
+	struct weft_map *m;
+	struct world w;
+
+	make_map(&w, 9, 7);
+	CU_ASSERT_EQUAL_FATAL(weft_map_decode(&w.map, MAP_LEN, &m), 0);
+	CU_ASSERT_EQUAL(weft_net_set("rdma"), 0);
+	CU_ASSERT_EQUAL(weft_map_target_addrs(m, 1, a), 1);
+	CU_ASSERT(a[0].kind == WEFT_RAIL_RDMA && a[0].port == 9);
+	CU_ASSERT_EQUAL(weft_net_set("auto"), 0);
+	CU_ASSERT_EQUAL(weft_map_target_addrs(m, 1, a), 2);
+	CU_ASSERT(a[0].kind == WEFT_RAIL_RDMA && a[1].kind == WEFT_RAIL_TCP && a[1].port == 7);
+	CU_ASSERT_EQUAL(weft_net_set("any"), -EINVAL);
+	CU_ASSERT_EQUAL(weft_net_set("tcp"), 0);
+	CU_ASSERT_EQUAL(weft_map_target_addrs(m, 1, a), 1);
+	CU_ASSERT(a[0].kind == WEFT_RAIL_TCP && a[0].port == 7);
+	weft_map_put(m);
+}
+
 static void decoding(void)
 {
 	struct weft_mapref ref;
@@ -297,6 +322,7 @@ int main(void)
 						  { "fetching", fetching },
 						  { "the link goes", going },
 						  { "routing", routing },
+						  { "rails of two kinds", rails },
 						  { NULL, NULL } };
 
 	return unit_run("common/mapclient", tests);

@@ -573,6 +573,23 @@ static void pool_used_up(void)
 	fx_stop(&f);
 }
 
+/* An RDMA address where nobody is, and a TCP one: used while need be, counted. */
+static void falls_back(void)
+{
+	struct weft_rpc_addr a[2] = { { .host = "127.0.0.1", .port = 1, .kind = WEFT_RAIL_RDMA },
+				      { .host = "127.0.0.1", .kind = WEFT_RAIL_TCP } };
+	struct fixture f = { 0 };
+
+	fx_kind = WEFT_RAIL_TCP;
+	fx_start(&f);
+	fx_kind = WEFT_RAIL_RDMA;
+	a[1].port = f.port;
+	CU_ASSERT_EQUAL(weft_rpc_peer_set_addrs(f.peer, a, 2), 0);
+	CU_ASSERT_EQUAL(write_of(&f, 50000), 0);
+	CU_ASSERT(weft_rpc_peer_stats(f.peer)->fallbacks > 0);
+	fx_stop(&f);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -592,6 +609,7 @@ int main(void)
 	CU_add_test(s, "frames that are wrong", bad_frames);
 	CU_add_test(s, "credits that are used up", credits_used_up);
 	CU_add_test(s, "memory that is used up", pool_used_up);
+	CU_add_test(s, "falling back to tcp", falls_back);
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
 	return CU_get_number_of_failures() ? 1 : 0;
