@@ -282,3 +282,28 @@ void weft_target_close(struct weft_target *t)
 		close(t->fd);
 	t->fd = -1;
 }
+
+bool weft_target_used(const struct weft_target *t)
+{
+	char path[WEFT_TARGET_PATH_MAX + 16];
+
+	return !access(weft_target_file(t, WEFT_TARGET_USED, path, sizeof(path)), F_OK);
+}
+
+int weft_target_set_used(const struct weft_target *t)
+{
+	char path[WEFT_TARGET_PATH_MAX + 16];
+	int fd, dir, ret = 0;
+
+	fd = open(weft_target_file(t, WEFT_TARGET_USED, path, sizeof(path)),
+		  O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	dir = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fsync(fd) || dir < 0 || fsync(dir))
+		ret = -errno;
+	if (dir >= 0)
+		close(dir);
+	close(fd);
+	return ret;
+}

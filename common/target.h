@@ -174,6 +174,19 @@ void weft_target_close(struct weft_target *t);
  */
 const char *weft_target_file(const struct weft_target *t, const char *name, char *buf, size_t len);
 
+#define WEFT_TARGET_USED "db.made" /* a file: its RocksDB exists since the first start */
+
+/* weft_target_used() - was its RocksDB made? Then one that is missing has vanished. */
+bool weft_target_used(const struct weft_target *t);
+
+/**
+ * weft_target_set_used() - its RocksDB exists from now on; durable before anything is stored there
+ * @t: the target
+ *
+ * Return: 0 or a negative errno.
+ */
+int weft_target_set_used(const struct weft_target *t);
+
 #define WEFT_FORMAT_REFORMAT 1u /* an old weft target is removed first */
 #define WEFT_FORMAT_DRY_RUN 2u /* check everything, change nothing */
 

@@ -13,19 +13,16 @@
 #include "mds/target.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "mds/net.h"
 #include "mds/server.h"
 
 #define POOL_BYTES (256ull << 20)
-#define MADE "db.made"
 
 struct mds_target {
 	struct mds_target_cfg cfg;
@@ -50,23 +47,6 @@ struct map_post {
 	struct weft_map *map;
 };
 
-static int mark_made(const struct mds_target *t)
-{
-	char path[WEFT_TARGET_PATH_MAX + 16];
-	int fd, dir, ret = 0;
-
-	fd = open(weft_target_file(&t->sb, MADE, path, sizeof(path)), O_CREAT | O_WRONLY, 0600);
-	if (fd < 0)
-		return -errno;
-	dir = open(t->sb.path, O_RDONLY | O_DIRECTORY);
-	if (fsync(fd) || dir < 0 || fsync(dir))
-		ret = -errno;
-	if (dir >= 0)
-		close(dir);
-	close(fd);
-	return ret;
-}
-
 struct db_open {
 	struct mds_target *t;
 	bool made;
@@ -89,16 +69,16 @@ static int open_store(struct mds_target *t, char err[WEFT_TARGET_ERR_MAX])
 	bool made;
 	int ret;
 
-	made = o.made = !access(weft_target_file(&t->sb, MADE, o.path, sizeof(o.path)), F_OK);
+	made = o.made = weft_target_used(&t->sb);
 	weft_target_file(&t->sb, "db", o.path, sizeof(o.path));
 	ret = weft_target_wait(open_db, &o, WEFT_TARGET_WAIT_MS);
 	if (ret) {
 		snprintf(err, WEFT_TARGET_ERR_MAX, "%s", o.err);
 		return ret;
 	}
-	ret = made ? 0 : mark_made(t);
+	ret = made ? 0 : weft_target_set_used(&t->sb);
 	if (ret)
-		snprintf(err, WEFT_TARGET_ERR_MAX, "%s/" MADE ": %s", t->sb.path,
+		snprintf(err, WEFT_TARGET_ERR_MAX, "%s/" WEFT_TARGET_USED ": %s", t->sb.path,
 			 strerror(-ret));
 	return ret;
 }

@@ -10,12 +10,10 @@
 #include "oss/target.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "oss/admin.h"
@@ -44,33 +42,6 @@ struct oss_target {
 	void (*drained)(void *arg);
 	void *drained_arg;
 };
-
-#define MADE "db.made"
-
-static bool db_made(const struct oss_target *t)
-{
-	char path[WEFT_TARGET_PATH_MAX + 16];
-
-	return !access(weft_target_file(&t->sb, MADE, path, sizeof(path)), F_OK);
-}
-
-/* The RocksDB exists from now on; durable before anything is stored there. */
-static int set_db_made(const struct oss_target *t)
-{
-	char path[WEFT_TARGET_PATH_MAX + 16];
-	int fd, dir, err = 0;
-
-	fd = open(weft_target_file(&t->sb, MADE, path, sizeof(path)), O_CREAT | O_WRONLY, 0600);
-	if (fd < 0)
-		return -errno;
-	dir = open(t->sb.path, O_RDONLY | O_DIRECTORY);
-	if (fsync(fd) || dir < 0 || fsync(dir))
-		err = -errno;
-	if (dir >= 0)
-		close(dir);
-	close(fd);
-	return err;
-}
 
 struct data_open {
 	struct oss_target *t;
@@ -105,7 +76,7 @@ static void open_store(void *arg)
 		.env = weft_env_thread_env(t->thread),
 		.pool = t->pool,
 		.kv_path = weft_target_file(&t->sb, "db", db, sizeof(db)),
-		.kv_create = !db_made(t),
+		.kv_create = !weft_target_used(&t->sb),
 		.data_path = t->sb.data,
 		.data_offset = t->sb.data_offset,
 		.data_size = t->sb.data_size,
@@ -116,9 +87,9 @@ static void open_store(void *arg)
 	memcpy(cfg.uuid, t->sb.uuid, sizeof(cfg.uuid));
 	t->err = open_when_free(t, &cfg);
 	if (!t->err && cfg.kv_create) {
-		t->err = set_db_made(t);
+		t->err = weft_target_set_used(&t->sb);
 		if (t->err)
-			snprintf(t->msg, sizeof(t->msg), "%s/" MADE ": %s", t->sb.path,
+			snprintf(t->msg, sizeof(t->msg), "%s/" WEFT_TARGET_USED ": %s", t->sb.path,
 				 strerror(-t->err));
 	}
 	sem_post(&t->ready);
