@@ -8,8 +8,9 @@
 # ever it ends, what it mounted and started is taken down and `N passed, N failed` is printed.
 #
 # $WEFT_NET says how mounts talk to servers: tcp, or rdma (make vm-check NET=rdma): then weft_up has
-# the servers listen on the guest's RDMA device too, and mounts get net=rdma. rdma.sh, which is
-# here as well, has what concerns the devices.
+# the servers listen on the guest's RDMA device too ($WEFT_RAILS: on these addresses), and mounts get
+# net=rdma. $WEFT_LISTEN is the servers' address for TCP. rdma.sh, which is here as well, has what
+# concerns the devices.
 #
 #	check WHAT COMMAND...		one test: the command must succeed
 #	refuse WHAT COMMAND...		one test: the command must fail
@@ -147,17 +148,18 @@ weft_module_remove() {
 }
 
 weft_up() {
-	local rdma=()
+	local more=()
 	# mount(8) calls /sbin/mount.<type>.
 	[ -e /sbin/mount.weft ] || cp "$WEFT_BUILD/bin/mount.weft" /sbin/
 	if [ "$WEFT_NET" != tcp ]; then
 		rdma_up "${WEFT_RDMA:-rxe}" || return
-		rdma=(--rdma "$(rdma_address)")
+		more=(--rdma "${WEFT_RAILS:-$(rdma_address)}")
 	fi
+	[ -n "${WEFT_LISTEN:-}" ] && more+=(--listen "$WEFT_LISTEN")
 	weft_module || return
 	mkdir -p $WEFT_DIR
-	weft dev up --dir $WEFT_DIR --mds "${1:-2}" --oss "${2:-3}" "${rdma[@]}" "${@:3}" \
-		>/run/weft-up || return
+	weft dev up --dir $WEFT_DIR --wait 180 --mds "${1:-2}" --oss "${2:-3}" "${more[@]}" \
+		"${@:3}" >/run/weft-up || return
 	cat /run/weft-up
 	# The line it prints for people is the one that is used here.
 	WEFT_SOURCE=$(grep -o '[^ ]*:/ ' /run/weft-up | head -n 1 | tr -d ' ')

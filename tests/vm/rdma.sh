@@ -48,9 +48,9 @@ _rdma_ready() {
 rdma_up() {
 	local type=${1:-rxe} n=0 dev
 	[ $# -gt 0 ] && shift
-	[ $# -gt 0 ] || set -- rail0 rail1
+	RDMA_NETDEVS=${*:-${RDMA_NETDEVS:-rail0 rail1}}
 	modprobe -a ib_uverbs rdma_ucm ib_umad && _rdma_driver "$type" || return
-	for dev; do
+	for dev in $RDMA_NETDEVS; do
 		if [ ! -e "/sys/class/net/$dev" ]; then
 			ip link add "$dev" type dummy && ip addr add 10.$((77 + n)).0.1/24 dev "$dev" || return
 		fi

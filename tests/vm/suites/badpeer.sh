@@ -4,6 +4,7 @@
 # versions, file system ids, maps, single bits of data, and bytes of messages. A mount is refused with
 # an errno and a sentence of its own; one that is there survives, and nothing is lost.
 # seconds: 900
+# net: tcp
 . "$WEFT_TOP/tests/vm/lib.sh"
 
 said=/run/meddler
