@@ -260,6 +260,7 @@ static void fuzz_service(void)
 	struct weft_rpc_service *svc = make_service();
 
 	h->role = WEFT_ROLE_CLIENT;
+	h->xprt.ops = &weft_xprt_tcp;
 	rpc_service_hand_over(svc, h);
 	while (turn(true))
 		;
