@@ -4,9 +4,9 @@
  *
  * It is not stored: opening a store scans the chunk records and marks what they use, so that the
  * records are the only truth and a crash leaks nothing. A search starts where the last one
- * ended, skips full groups and full words, and takes the first run that is long enough; after
- * having seen TRY_RUNS shorter ones it takes the longest of these, so that a fragmented file costs
- * bounded time per request.
+ * ended, skips full groups and full words, and takes the first run that is long enough among the
+ * blocks that were in use before; else what has never been used; else the longest of the TRY_RUNS
+ * shorter ones that it has seen, so that a fragmented file costs bounded time per request.
  *
  * It fails with -ENOSPC when fewer blocks are free than wanted, less the reserve.
  *
@@ -108,6 +108,8 @@ static void flip(struct oss_alloc *a, uint64_t start, uint64_t count, bool use)
 		uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << bit;
 
 		if (use) {
+			if (start + n > a->top)
+				a->top = start + n;
 			a->map[start / 64] |= mask;
 			a->group_free[start / GROUP_BLOCKS] -= n;
 			a->free -= n;
@@ -175,7 +177,7 @@ static uint32_t run_length(const struct oss_alloc *a, uint64_t b, uint32_t max)
 /* The run to take next, for a request that still needs @want blocks; there is a free block. */
 static struct oss_run find_run(struct oss_alloc *a, uint32_t want)
 {
-	uint64_t b = a->cursor < a->nblocks ? a->cursor : 0;
+	uint64_t b = a->cursor < a->top ? a->cursor : 0;
 	struct oss_run best = { 0, 0 };
 	bool wrapped = false;
 	int tries = 0;
@@ -183,8 +185,8 @@ static struct oss_run find_run(struct oss_alloc *a, uint32_t want)
 	while (tries < TRY_RUNS) {
 		uint32_t len;
 
-		b = next_free(a, b, a->nblocks);
-		if (b == a->nblocks) {
+		b = next_free(a, b, a->top);
+		if (b == a->top) {
 			if (wrapped)
 				break;
 			wrapped = true;
@@ -195,9 +197,15 @@ static struct oss_run find_run(struct oss_alloc *a, uint32_t want)
 		if (len > best.count)
 			best = (struct oss_run){ b, len };
 		if (len == want)
-			break;
-		b += len;
+			return best;
+		b = b + len < a->top ? b + len : a->top;
 		tries++;
+	}
+	if (a->top < a->nblocks) {
+		uint32_t len = run_length(a, a->top, want);
+
+		if (len > best.count)
+			best = (struct oss_run){ a->top, len };
 	}
 	return best;
 }

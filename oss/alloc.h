@@ -54,12 +54,16 @@ void oss_runs_fini(struct oss_runs *r);
  * @nblocks: blocks of the data file; block 0 is never given away: it stands for a hole
  * @reserve: blocks that only callers with OSS_ALLOC_RESERVE may take
  * @free: blocks not in use; other threads read it
+ * @cursor: where the next search begins
+ * @top: behind the last block that was in use since the start; what follows may have no space in
+ *	a data file yet, for which the file system below would have to write its journal
  */
 struct oss_alloc {
 	uint64_t nblocks;
 	uint64_t reserve;
 	_Atomic uint64_t free;
 	uint64_t cursor;
+	uint64_t top;
 	uint64_t *map;
 	uint32_t *group_free;
 	uint64_t ngroups;

@@ -110,6 +110,33 @@ static void test_fragments(void)
 	oss_alloc_fini(&a);
 }
 
+/* What was in use before is used again before the rest of the file is. */
+static void test_again(void)
+{
+	struct oss_runs r[4] = { 0 };
+	struct oss_alloc a;
+	uint64_t start;
+	int i;
+
+	CU_ASSERT_EQUAL_FATAL(oss_alloc_init(&a, N, 0), 0);
+	for (i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL_FATAL(oss_alloc_take(&a, 256, 0, &r[i]), 0);
+	CU_ASSERT_EQUAL(a.top, 1 + 4 * 256);
+	start = r[1].e[0].start;
+	oss_alloc_release(&a, &r[1]);
+	CU_ASSERT_EQUAL_FATAL(oss_alloc_take(&a, 256, 0, &r[1]), 0);
+	CU_ASSERT_EQUAL(r[1].e[0].start, start);
+	oss_alloc_release(&a, &r[2]);
+	/* It does not fit there. */
+	CU_ASSERT_EQUAL_FATAL(oss_alloc_take(&a, 300, 0, &r[2]), 0);
+	CU_ASSERT_EQUAL(r[2].n, 1);
+	CU_ASSERT_EQUAL(r[2].e[0].start, 1 + 4 * 256);
+	for (i = 0; i < 4; i++)
+		oss_alloc_release(&a, &r[i]);
+	CU_ASSERT_EQUAL(a.free, N - 1);
+	oss_alloc_fini(&a);
+}
+
 static void test_mark(void)
 {
 	struct oss_alloc a;
@@ -135,6 +162,7 @@ int main(void)
 	CU_add_test(s, "random", test_random);
 	CU_add_test(s, "full and reserve", test_full);
 	CU_add_test(s, "fragments", test_fragments);
+	CU_add_test(s, "again", test_again);
 	CU_add_test(s, "mark", test_mark);
 	CU_basic_set_mode(CU_BRM_VERBOSE);
 	CU_basic_run_tests();
