@@ -22,6 +22,7 @@ static enum weft_io_op fail_op;
 static unsigned int fail_countdown, failures;
 static int fail_err;
 static bool holding;
+static enum weft_io_op hold_op;
 static unsigned int *memory, memory_left;
 static struct weft_io *held;
 
@@ -47,7 +48,7 @@ static void submit(struct weft_disk *d, struct weft_io *io)
 {
 	struct failing *f;
 
-	if (holding && io->op == WEFT_IO_READ) {
+	if (holding && io->op == hold_op) {
 		io->disk = d;
 		io->next = held;
 		held = io;
@@ -84,11 +85,22 @@ void bed_fail_memory(unsigned int *countdown, unsigned int n)
 	*countdown = 0;
 }
 
-void bed_hold_reads(bool hold)
+unsigned int bed_held(void)
+{
+	const struct weft_io *io;
+	unsigned int n = 0;
+
+	for (io = held; io; io = io->next)
+		n++;
+	return n;
+}
+
+void bed_hold(enum weft_io_op op, bool hold)
 {
 	struct weft_io *io = held, *next;
 
 	holding = hold;
+	hold_op = op;
 	if (hold)
 		return;
 	held = NULL;

@@ -63,8 +63,11 @@ unsigned int bed_fail_disk(enum weft_io_op op, unsigned int n, int err);
  */
 void bed_fail_memory(unsigned int *countdown, unsigned int n);
 
-/* Disk reads wait (true), or those that waited go on (false). */
-void bed_hold_reads(bool hold);
+/* Disk requests of a kind wait (true), or those that waited go on (false); one kind at a time. */
+void bed_hold(enum weft_io_op op, bool hold);
+
+/* How many are waiting. */
+unsigned int bed_held(void);
 
 /* Run the loop until *done is not 0. */
 void bed_wait(struct oss_bed *bed, const int *done);

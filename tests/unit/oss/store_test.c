@@ -220,10 +220,65 @@ static void test_concurrent(void)
 	}
 	check_read(&bed, 0, 0, 0, CHUNK);
 	st = oss_store_stats(bed.store);
-	/* How many share a commit is a matter of timing; none gets lost. */
+	/* How many share a commit is a matter of timing (see test_group()); none gets lost. */
 	CU_ASSERT(st->changes >= N);
 	bed_reopen(&bed);
 	check_read(&bed, 0, 0, 0, CHUNK);
+	bed_fini(&bed);
+}
+
+static unsigned int open_changes(const struct oss_bed *bed)
+{
+	const struct oss_part *p;
+	unsigned int n = 0;
+
+	for (p = bed->store->commits.open.head; p; p = p->next)
+		n++;
+	return n;
+}
+
+/* What comes while a group is being synced is one group more, with one sync of each kind. */
+static void test_group(void)
+{
+	enum { N = 9 };
+	static struct many m[N];
+	struct oss_bed bed;
+	const struct oss_store_stats *st;
+	int left = N, done = 0, i;
+
+	memset(m, 0, sizeof(m));
+	bed_init(&bed, 64 << 20);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	st = oss_store_stats(bed.store);
+	for (i = 0; i < N; i++) {
+		fill(buf, OSS_SEG, i);
+		CU_ASSERT_EQUAL_FATAL(weft_sg_alloc(&m[i].sg, bed.pool, OSS_SEG), 0);
+		weft_sg_write(&m[i].sg, 0, buf, OSS_SEG);
+		m[i].op = (struct oss_op){ .kind = OSS_WRITE, .ino = i + 1, .len = OSS_SEG,
+					   .bulk = &m[i].sg, .done = many_done };
+		m[i].env = bed.env;
+		m[i].left = &left;
+		m[i].done = &done;
+	}
+	bed_hold(WEFT_IO_FDATASYNC, true);
+	oss_store_submit(bed.store, &m[0].op);
+	while (!bed_held())
+		bed_turn(&bed);
+	for (i = 1; i < N; i++)
+		oss_store_submit(bed.store, &m[i].op);
+	while (open_changes(&bed) < N - 1)
+		bed_turn(&bed);
+	CU_ASSERT_EQUAL(left, N);
+	CU_ASSERT_EQUAL(st->commits, 0);
+	bed_hold(WEFT_IO_FDATASYNC, false);
+	bed_wait(&bed, &done);
+	CU_ASSERT_EQUAL(st->commits, 2);
+	CU_ASSERT_EQUAL(st->data_syncs, 2);
+	CU_ASSERT_EQUAL(st->changes, N);
+	for (i = 0; i < N; i++) {
+		CU_ASSERT_EQUAL(m[i].err, 0);
+		weft_sg_fini(&m[i].sg);
+	}
 	bed_fini(&bed);
 }
 
@@ -249,7 +304,7 @@ static void test_long_read(void)
 	r.env = w.env = bed.env;
 	r.left = &rleft;
 	r.done = &rdone;
-	bed_hold_reads(true);
+	bed_hold(WEFT_IO_READ, true);
 	oss_store_submit(bed.store, &r.op);
 	for (v = 1; v < 3; v++) {
 		fill(buf, OSS_SEG, v);
@@ -266,7 +321,7 @@ static void test_long_read(void)
 	oss_store_submit(bed.store, &w.op);
 	bed_turn(&bed);
 	CU_ASSERT_EQUAL(wdone, 0);
-	bed_hold_reads(false);
+	bed_hold(WEFT_IO_READ, false);
 	bed_wait(&bed, &rdone);
 	CU_ASSERT_EQUAL(r.err, 0);
 	CU_ASSERT_EQUAL(weft_sg_read(&r.sg, 0, got, OSS_SEG), OSS_SEG);
@@ -535,6 +590,7 @@ int main(void)
 	s = CU_add_suite("oss/store", NULL, NULL);
 	CU_add_test(s, "model", test_model);
 	CU_add_test(s, "concurrent writes", test_concurrent);
+	CU_add_test(s, "group commit", test_group);
 	CU_add_test(s, "long read", test_long_read);
 	CU_add_test(s, "full target", test_full);
 	CU_add_test(s, "damaged block", test_damaged_block);
