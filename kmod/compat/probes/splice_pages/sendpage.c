@@ -2,9 +2,9 @@
 /* Before 6.5 a socket takes pages by reference one by one. */
 #include <linux/net.h>
 
-int probe(struct socket *sock, struct page *page);
+int probe(struct sock *sk, struct page *page);
 
-int probe(struct socket *sock, struct page *page)
+int probe(struct sock *sk, struct page *page)
 {
-	return kernel_sendpage(sock, page, 0, PAGE_SIZE, MSG_DONTWAIT);
+	return kernel_sendpage_locked(sk, page, 0, PAGE_SIZE, MSG_DONTWAIT);
 }
