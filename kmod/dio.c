@@ -110,7 +110,7 @@ static void weft_dio_ended(struct weft_dio *dio)
 		return;
 	INIT_WORK(&dio->work, weft_dio_work);
 	if (dio->write)
-		queue_work(system_unbound_wq, &dio->work);
+		queue_work(weft_dio_wq, &dio->work);
 	else
 		weft_dio_complete(dio);
 }
@@ -150,13 +150,13 @@ static void weft_dio_piece_done(struct weft_io *io)
 
 /* Take the next pages of the caller. Return: their bytes or an error. */
 static ssize_t weft_dio_extract(struct weft_dio *dio, struct iov_iter *iter, size_t max,
-				struct weft_dio_piece *piece, struct page **pages)
+				struct weft_dio_piece *piece, struct page **pages, int npages)
 {
 	size_t off, left, n;
 	ssize_t len;
 	unsigned int i;
 
-	len = iov_iter_extract_pages(iter, &pages, max, WEFT_DIO_PAGES, 0, &off);
+	len = iov_iter_extract_pages(iter, &pages, max, npages, 0, &off);
 	if (len <= 0)
 		return len ?: -EFAULT;
 	for (i = 0, left = len; left; i++, left -= n, off = 0) {
@@ -174,13 +174,15 @@ static ssize_t weft_dio_piece(struct weft_dio *dio, struct iov_iter *iter, size_
 	struct page **pages;
 	struct weft_io *io;
 	ssize_t len = -ENOMEM;
+	int npages = iov_iter_npages(iter, WEFT_DIO_PAGES);
 
-	pages = kvmalloc_array(WEFT_DIO_PAGES, sizeof(*pages), GFP_KERNEL);
-	piece = kvmalloc(struct_size(piece, vecs, WEFT_DIO_PAGES), GFP_KERNEL);
+	pages = kvmalloc_array(npages, sizeof(*pages), GFP_KERNEL);
+	piece = kvmalloc(struct_size(piece, vecs, npages), GFP_KERNEL);
 	if (!pages || !piece)
 		goto out_free;
 	piece->dio = dio;
-	len = weft_dio_extract(dio, iter, min_t(size_t, max, WEFT_DIO_PIECE), piece, pages);
+	len = weft_dio_extract(dio, iter, min_t(size_t, max, WEFT_DIO_PIECE), piece, pages,
+			       npages);
 	if (len < 0)
 		goto out_free;
 	kvfree(pages);

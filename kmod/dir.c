@@ -328,7 +328,8 @@ int weft_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file
 		return finish_no_open(file, weft_splice(NULL, dentry, stamp));
 	op.flags = weft_open_flags(file->f_flags);
 	if (open_flags & O_CREAT)
-		op.flags |= WEFT_OPEN_CREATE | (open_flags & O_EXCL ? WEFT_OPEN_EXCL : 0);
+		op.flags |= WEFT_OPEN_CREATE | (open_flags & O_EXCL ? WEFT_OPEN_EXCL : 0) |
+			    (weft_outgrown(dir) ? WEFT_OPEN_CHUNKED : 0);
 	else if (sole)
 		op.type = &weft_lookup_type;
 	if (!sole)

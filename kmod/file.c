@@ -8,6 +8,9 @@
  * fsync(2) is that in any case. Locks (fcntl, flock, OFD) are the VFS's, among the processes of
  * this client.
  *
+ * A new file is inline until it outgrows that, which takes a request (spill.c). Where the last few
+ * files that were made in a directory have all outgrown it, the next one is made in chunks at once.
+ *
  * Errors of writeback reach fsync, close, and the writes themselves after ENOSPC (write through).
  *
  * Protection: i_rwsem for writers; invalidate_lock keeps faults from what is being cut.
@@ -42,6 +45,39 @@ int weft_data_revalidate(struct inode *inode)
 	return ret;
 }
 
+/* So many files in a row must have been large before the next one is expected to be. */
+#define WEFT_OUTGROWN_MIN 4
+
+/* weft_outgrown() - is the next file of this directory expected to be too large for inline? */
+bool weft_outgrown(const struct inode *dir)
+{
+	return READ_ONCE(WEFT_I(dir)->outgrown) >= WEFT_OUTGROWN_MIN;
+}
+
+/**
+ * weft_outgrown_note() - learn from a file that is being closed for the last time
+ * @inode: the file
+ * @file: counts when it made the file and could write to it
+ *
+ * Files that are made at the same time may be counted twice or missed: it is only a guess.
+ */
+void weft_outgrown_note(struct inode *inode, struct file *file)
+{
+	fmode_t made = FMODE_CREATED | FMODE_WRITE;
+	struct weft_inode *dir;
+	struct dentry *parent;
+
+	if ((file->f_mode & made) != made)
+		return;
+	parent = dget_parent(file->f_path.dentry);
+	dir = WEFT_I(d_inode(parent));
+	if (i_size_read(inode) <= le32_to_cpu(READ_ONCE(WEFT_I(inode)->layout.inline_max)))
+		WRITE_ONCE(dir->outgrown, 0);
+	else if (READ_ONCE(dir->outgrown) < WEFT_OUTGROWN_MIN)
+		WRITE_ONCE(dir->outgrown, dir->outgrown + 1);
+	dput(parent);
+}
+
 static ssize_t weft_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -66,6 +102,8 @@ static ssize_t weft_write_prepare(struct kiocb *iocb, struct iov_iter *from)
 	int ret;
 
 	ret = weft_io_check(inode);
+	if (!ret)
+		ret = weft_ranges_wait(inode);
 	if (!ret && (iocb->ki_flags & IOCB_APPEND) && !weft_attr_valid(inode))
 		ret = weft_attr_fetch(inode);
 	if (!ret)
@@ -131,7 +169,7 @@ static vm_fault_t weft_page_mkwrite(struct vm_fault *vmf)
 	sb_start_pagefault(inode->i_sb);
 	file_update_time(vmf->vma->vm_file);
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	if (folio_lock_killable(folio)) {
+	if (weft_ranges_wait(inode) || folio_lock_killable(folio)) {
 		ret = VM_FAULT_SIGBUS;
 		goto out;
 	}

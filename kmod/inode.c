@@ -82,10 +82,12 @@ struct inode *weft_alloc_inode(struct super_block *sb)
 	wi->pinned = false;
 	wi->commit_error = 0;
 	INIT_WORK(&wi->unpin, weft_unpin_work);
+	wi->ranges = 0;
 	wi->flags = 0;
 	wi->open_count = 0;
 	wi->registered = false;
 	wi->open_id = 0;
+	wi->outgrown = 0;
 	return &wi->vfs;
 }
 

@@ -93,7 +93,7 @@ enum {
 
 /**
  * struct weft_inode - an inode of ours
- * @lock: protects the fields down to @inflight, and i_size
+ * @lock: protects the fields down to @ranges, and i_size
  * @change: newest change counter applied; older replies are ignored
  * @data_version: newest content counter
  * @stamp: see the head of this file
@@ -111,10 +111,12 @@ enum {
  * @inflight: writes in flight; waited for with wait_var_event
  * @pinned: a reference is held because of requests in flight, see weft_busy(); by @lock
  * @unpin: gives the last reference back
+ * @ranges: killed fallocates that have requests in flight; waited for in the same way
  * @commit_error: how the last COMMIT ended
  * @open_count: open files (struct file)
  * @open_id: registration at the server, 0: none (@registered says if it knows)
  * @flags: WEFT_I_*
+ * @outgrown: directories: files made there of late, in a row, that ended up too large for inline
  * @open_link: in wsb->open_inodes while @open_count > 0; protected by wsb->open_lock, as are
  *	@open_count and @open_id and @registered
  */
@@ -136,6 +138,7 @@ struct weft_inode {
 	s64 bytes_delta;
 	unsigned int inflight;
 	bool pinned;
+	unsigned int ranges;
 	int commit_error;
 	struct work_struct unpin;
 
@@ -144,6 +147,7 @@ struct weft_inode {
 	unsigned int open_count;
 	bool registered;
 	u64 open_id;
+	u8 outgrown;
 	struct inode vfs;
 };
 
@@ -376,6 +380,8 @@ void weft_reclaim_over(struct weft_sb *wsb);
 
 extern const struct file_operations weft_file_fops;
 int weft_data_revalidate(struct inode *inode);
+bool weft_outgrown(const struct inode *dir);
+void weft_outgrown_note(struct inode *inode, struct file *file);
 
 /* write.c */
 
@@ -417,12 +423,13 @@ struct weft_io {
 	size_t span;
 };
 
+extern struct workqueue_struct *weft_dio_wq;
+
 int weft_io_init(void);
 void weft_io_exit(void);
 struct weft_io *weft_io_alloc(struct inode *inode, u16 opcode, loff_t pos, gfp_t gfp);
 void weft_io_free(struct weft_io *io);
 void weft_io_submit(struct weft_io *io);
-int weft_chunk_range(struct inode *inode, u32 flags, loff_t pos, loff_t len);
 
 /* aops.c */
 
@@ -468,6 +475,7 @@ int weft_direct_wait(struct inode *inode);
 
 /* falloc.c */
 
+int weft_ranges_wait(struct inode *inode);
 long weft_fallocate(struct file *file, int mode, loff_t pos, loff_t len);
 
 /* seek.c */

@@ -16,15 +16,23 @@
 #define WEFT_IO_POOL 64
 
 static mempool_t *weft_io_pool;
+struct workqueue_struct *weft_dio_wq; /* ends of direct writes, which may wait for writeback */
 
 int weft_io_init(void)
 {
 	weft_io_pool = mempool_create_kmalloc_pool(WEFT_IO_POOL, sizeof(struct weft_io));
-	return weft_io_pool ? 0 : -ENOMEM;
+	weft_dio_wq = alloc_workqueue("weft_dio", WQ_UNBOUND, 0);
+	if (weft_io_pool && weft_dio_wq)
+		return 0;
+	weft_io_exit();
+	return -ENOMEM;
 }
 
 void weft_io_exit(void)
 {
+	/* What it runs may be just returning from the end of the last file's last write. */
+	if (weft_dio_wq)
+		destroy_workqueue(weft_dio_wq);
 	mempool_destroy(weft_io_pool);
 }
 
@@ -201,53 +209,4 @@ void weft_io_submit(struct weft_io *io)
 	if (ret)
 		weft_io_fail(io, ret);
 	weft_io_put(io);
-}
-
-/**
- * weft_chunk_range() - OBJ_ZERO over a range of bytes
- * @inode: a file in chunks
- * @flags: WEFT_OBJ_PUNCH or WEFT_OBJ_ALLOC
- * @pos: first byte
- * @len: bytes
- *
- * Each chunk's request is waited for, so that it can be killed in between.
- *
- * Return: 0 or a negative errno.
- */
-int weft_chunk_range(struct inode *inode, u32 flags, loff_t pos, loff_t len)
-{
-	struct weft_inode *wi = WEFT_I(inode);
-	struct weft_sb *wsb = weft_isb(inode);
-	struct weft_layout layout = wi->layout;
-	const struct weft_obj_rep *rep;
-	struct weft_obj_req *req;
-	struct weft_rpc *rpc;
-	u32 mask = (1u << layout.chunk_shift) - 1;
-	u32 n, group;
-	int ret = 0;
-
-	for (; !ret && len; pos += n, len -= n) {
-		n = min_t(u64, len, mask + 1 - (pos & mask));
-		group = weft_fs_chunk_group(wsb->fs, &layout, pos >> layout.chunk_shift);
-		if (!group)
-			return -EIO;
-		rpc = weft_rpc_alloc(wsb->fs, WEFT_OP_OBJ_ZERO, 0, GFP_KERNEL);
-		if (!rpc)
-			return -ENOMEM;
-		weft_rpc_to_group(rpc, group);
-		req = rpc->body;
-		req->ino = cpu_to_le64(inode->i_ino);
-		req->chunk = cpu_to_le64(pos >> layout.chunk_shift);
-		req->off = cpu_to_le32(pos & mask);
-		req->len = cpu_to_le32(n);
-		req->flags = cpu_to_le32(flags);
-		req->chunk_shift = layout.chunk_shift;
-		weft_write_started(inode);
-		ret = weft_rpc_call(rpc);
-		rep = ret ? NULL : weft_rpc_reply(rpc);
-		weft_write_ended(inode, 0, rep ? le64_to_cpu(rep->bytes_delta) : 0, 0,
-				 len == n);
-		weft_rpc_put(rpc);
-	}
-	return ret;
 }

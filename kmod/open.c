@@ -479,6 +479,7 @@ int weft_open(struct inode *inode, struct file *file)
 
 int weft_release(struct inode *inode, struct file *file)
 {
+	weft_outgrown_note(inode, file);
 	weft_open_put(inode);
 	return 0;
 }

@@ -273,6 +273,8 @@ static int open_create(struct mds_op *op, const struct mds_inode *dir, bool tmpf
 	if (ret)
 		return ret;
 	mds_prepare_make(op, dir, S_IFREG | (le32_to_cpu(req->mode) & 07777), &subs[0]);
+	if (le32_to_cpu(req->flags) & WEFT_OPEN_CHUNKED)
+		subs[0].layout.flags &= ~WEFT_LAYOUT_INLINE;
 	if (tmpfile)
 		subs[0].nlink = 0;
 	else

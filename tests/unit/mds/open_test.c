@@ -30,7 +30,7 @@ static struct weft_attr attr(u64 ino)
 
 static void test_open(void)
 {
-	u64 f, d, l, id;
+	u64 f, big, d, l, id;
 
 	begin(1);
 	CU_ASSERT_EQUAL(sim_open(&sim, ROOT, "f", RW, 0, &f, &id), -ENOENT);
@@ -53,6 +53,14 @@ static void test_open(void)
 	CU_ASSERT_EQUAL(sim_open(&sim, ROOT, "f", RW | WEFT_OPEN_TRUNC, 0, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(le64_to_cpu(sim.rep.entry.attr.size), 0);
 	CU_ASSERT_EQUAL(sim.data_len, 0);
+	/* a client that expects a large file gets it in chunks */
+	CU_ASSERT(attr(f).layout.flags & WEFT_LAYOUT_INLINE);
+	CU_ASSERT_EQUAL(sim_open(&sim, ROOT, "big", RW | WEFT_OPEN_CREATE | WEFT_OPEN_CHUNKED, 0600,
+				 &big, &id),
+			0);
+	CU_ASSERT_EQUAL(attr(big).layout.flags, 0);
+	CU_ASSERT(attr(big).layout.width != 0);
+	CU_ASSERT_EQUAL(sim_write(&sim, big, 0, "hello", 5), WEFT_S_LAYOUT);
 	/* what is no file is not opened */
 	sim_create(&sim, ROOT, "d", S_IFDIR | 0755, &d);
 	sim_symlink(&sim, ROOT, "l", "f", &l);

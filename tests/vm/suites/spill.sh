@@ -32,6 +32,33 @@ shrinks_and_grows() {
 		truncate -s 100 /run/want && truncate -s 200000 /run/want && content $MNT/shrink
 }
 
+# operations NAME: how often this mount has asked for it
+operations() {
+	awk -v op="$1" '$1 == "op" && $2 == op { n = $4 } END { print n + 0 }' \
+		/sys/kernel/debug/weft/*/stats
+}
+
+# Where four files in a row became large the fifth is made in chunks; a small one ends that.
+learns() {
+	local n before
+	mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+	mkdir $MNT/learn && bytes 100000 l >/run/want || return
+	before=$(operations SPILL)
+	for n in 1 2 3 4 5 6; do
+		dd if=/run/want of=$MNT/learn/$n bs=100000 status=none || return
+	done
+	[ $(($(operations SPILL) - before)) = 4 ] || return
+	for n in 1 2 3 4 5 6; do
+		content $MNT/learn/$n || return
+	done
+	# Expected to be large, and small.
+	bytes 1000 s >/run/want && dd if=/run/want of=$MNT/learn/small bs=1000 status=none &&
+		content $MNT/learn/small || return
+	before=$(operations WRITE_INLINE)
+	dd if=/run/want of=$MNT/learn/inline bs=1000 status=none && content $MNT/learn/inline &&
+		[ $(($(operations WRITE_INLINE) - before)) = 1 ]
+}
+
 # One mount makes the file large while the other changes one byte of its small part.
 race() {
 	local n
@@ -53,6 +80,7 @@ require "mount" weft_mount
 check "a file grows with data that was not committed" grows
 check "fallocate behind data that was not committed" grows_by_fallocate
 check "what was cut does not come back" shrinks_and_grows
+check "large files are made in chunks where files are large" learns
 require "second mount" weft_mount $other
 check "a file grows, with two mounts" grows
 check "fallocate, with two mounts" grows_by_fallocate
