@@ -150,6 +150,9 @@ int main(int argc, char **argv)
 	run(&b, "sequential overwrite", OSS_WRITE, false, 1 << 20, 16, size);
 	run(&b, "sequential read", OSS_READ, false, 1 << 20, 16, size);
 	run(&b, "random overwrite", OSS_WRITE, true, 65536, 16, size);
+	run(&b, "random overwrite", OSS_WRITE, true, 114688, 1, size);
+	run(&b, "random overwrite", OSS_WRITE, true, 114688, 4, size);
+	run(&b, "random overwrite", OSS_WRITE, true, 65536, 1, size);
 	run(&b, "random overwrite", OSS_WRITE, true, 4096, 1, size);
 	run(&b, "random overwrite", OSS_WRITE, true, 4096, 32, size);
 	run(&b, "random overwrite", OSS_WRITE, true, 1000, 32, size);

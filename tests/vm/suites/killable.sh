@@ -47,6 +47,9 @@ sleep 1
 check "killed: truncate over what is being read" killed truncate -s 1000000 $MNT/g
 check "killed: the reader" ends_by_kill $reader
 check "killed: direct read of g" killed dd if=$MNT/g of=/dev/null bs=1M count=4 iflag=direct
+check "killed: punch of g" killed fallocate -p -o 0 -l 10000000 $MNT/g
+check "killed: a write of g behind it" killed dd if=/dev/zero of=$MNT/g bs=4k count=1 conv=notrunc
+check "killed: fallocate of g" killed fallocate -o 0 -l 50000000 $MNT/g
 check "killed: truncate of g behind it" killed truncate -s 5000 $MNT/g
 check "killed: umount" killed umount $MNT
 check "module can be removed: all of it has ended" gone
