@@ -4,9 +4,10 @@
  *
  * Dirty pages are written first, then the data servers know. For data every group that has chunks
  * of the file is asked for its first byte at or behind the position, and the smallest answer
- * counts; for a hole each chunk is asked, unless as many bytes are allocated as the file is long.
- * The first question is alone, for it often is enough; then many are under way at the same time.
- * The end of the file is a hole; an inline file is data to its end.
+ * counts; for a hole each chunk is asked. The first question is alone, for it often is enough; then
+ * many are under way at the same time. Allocated bytes say nothing about holes: space that is
+ * reserved and not written is one. The end of the file is a hole; an inline file is data to its
+ * end.
  *
  * Who waits can be killed; the answers to what is under way then go nowhere.
  *
@@ -181,22 +182,6 @@ static loff_t weft_seek_hole(struct weft_seek *seek, u64 ino, loff_t pos, loff_t
 	return size;
 }
 
-/*
- * Has it so many bytes that there is no hole in it? Space that is reserved behind the end may hide
- * one: a file system may call data what is a hole.
- */
-static bool weft_seek_full(struct inode *inode, loff_t size)
-{
-	struct weft_inode *wi = WEFT_I(inode);
-	bool full;
-
-	spin_lock(&wi->lock);
-	full = !test_bit(WEFT_I_COMMITTING, &wi->flags) && weft_attr_valid(inode) &&
-	       (s64)wi->bytes_used + wi->bytes_delta >= size;
-	spin_unlock(&wi->lock);
-	return full;
-}
-
 static loff_t weft_seek_sparse(struct file *file, loff_t pos, int whence)
 {
 	struct inode *inode = file_inode(file);
@@ -215,8 +200,6 @@ static loff_t weft_seek_sparse(struct file *file, loff_t pos, int whence)
 	ret = weft_write_range(inode, 0, LLONG_MAX);
 	if (ret)
 		return ret;
-	if (whence == SEEK_HOLE && weft_seek_full(inode, size))
-		return size;
 	seek = kzalloc(sizeof(*seek), GFP_KERNEL);
 	if (!seek)
 		return -ENOMEM;
