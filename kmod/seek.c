@@ -133,7 +133,8 @@ static loff_t weft_seek_data(struct weft_seek *seek, u64 ino, loff_t pos)
 	while (!round) {
 		for (seek->n = 0; seek->n < many; chunk++) {
 			group = weft_fs_chunk_group(fs, &seek->layout, chunk);
-			round = chunk != first && (group == first_group || chunk - first >= U16_MAX);
+			round = chunk != first &&
+				(group == first_group || chunk - first >= U16_MAX);
 			if (round)
 				break;
 			ret = weft_seek_send(seek, ino, group, pos);

@@ -230,7 +230,7 @@ WEFT_ASSERT_SIZE(struct weft_open_req, 48);
 #define WEFT_OPEN_TRUNC 0x0010
 #define WEFT_OPEN_EXEC 0x0020
 #define WEFT_OPEN_TMPFILE 0x0040 /* with CREATE: an inode without a name in directory ns.ino */
-#define WEFT_OPEN_CHUNKED 0x0080 /* with CREATE: a new file is not inline, it is expected to be large */
+#define WEFT_OPEN_CHUNKED 0x0080 /* with CREATE: a new file, expected to be large, is not inline */
 #define WEFT_OPEN_KNOWN 0x00ff
 
 /* CREATE: mkdir, symlink (target in name2), fifo, socket, device, file: by S_IFMT of @mode. */
