@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The kernel client's RDMA: all bulk by segments and none left registered, mounts of both transports
+# on the same files, two rails that share the load, a rail that goes and comes back under traffic,
+# the fallback of net=auto, broken connections, killed callers, unloading.
+. "$WEFT_TOP/tests/vm/lib.sh"
+
+n=0 # of the mount in debugfs
+stat_of() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft_rdma/stats; }
+mount_stat() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft/$n/stats; }
+rails() { cat /sys/kernel/debug/weft/$n/rails; }
+mounted() { weft_mount "$MNT" "$1" && n=$((n + 1)); }
+until_true() {
+	local try
+	for try in $(seq 600); do
+		"$@" && return
+		sleep 0.1
+	done
+	return 1
+}
+shows() { grep -q "$1" /proc/mounts; }
+nothing_left() {
+	local name
+	for name in connections qps mrs mrs_used pages bufs; do
+		[ "$(stat_of $name)" = 0 ] || { cat /sys/kernel/debug/weft_rdma/stats; return 1; }
+	done
+}
+written_and_read() { # FILE MIB [DD OPTIONS]
+	dd if=/tmp/data of="$1" bs=1M count="$2" conv=fsync "${@:3}" status=none && drop_caches &&
+		cmp -n $(($2 << 20)) /tmp/data "$1"
+}
+# Writes and reads $1 again and again until $2 appears.
+traffic() {
+	local i=0
+	until [ -e "$2" ]; do
+		written_and_read "$1.$((i++ % 2))" 8 || { touch /tmp/traffic.failed; return 1; }
+	done
+}
+both_rails() { rails | awk '$4 ~ /^10.77/ { a += $11 } $4 ~ /^10.78/ { b += $11 } END { exit !(a > 0 && b > 0) }'; }
+rail_is() { rails | grep ost | grep "$1" | grep -q "$2"; }
+rail_down() { ! rails | grep "10.78" | grep -q " up [1-9]"; }
+rail_up() { rails | grep "10.78" | grep -q " up [1-9]"; }
+auto_fell() { [ "$(mount_stat fallen_back)" -gt 0 ]; }
+auto_back() { [ "$(mount_stat fallen_back)" = 0 ]; }
+
+require "RDMA devices" rdma_up
+require "modules" weft_module
+grep -q ^weft_rdma /proc/modules || { modprobe rdma_cm; insmod "$WEFT_KMOD/weft_rdma.ko"; }
+require "cluster" weft_up 1 2 --rdma "$(rdma_address 0),$(rdma_address 1)" --wait 180
+WEFT_OPTIONS=${WEFT_OPTIONS/net=*([a-z])/}
+head -c 16M /dev/urandom >/tmp/data
+
+require "mount with net=rdma" mounted net=rdma
+check "/proc/mounts says rdma" shows "net=rdma,transport=rdma"
+check "buffered, both ways" written_and_read $MNT/buffered 16
+check "direct, both ways" written_and_read $MNT/direct 16 oflag=direct
+check "a small file" sh -c "echo small >$MNT/small && grep -q small $MNT/small"
+check "bulk went by segments" test "$(stat_of read_bytes)" -ge $((32 << 20)) -a "$(stat_of write_bytes)" -ge $((32 << 20))
+check "and not inline" test "$(stat_of inline_bytes)" -lt 100000
+check "the server invalidated" test "$(stat_of remote_invs)" -gt 32
+check "nothing is registered when nothing goes on" until_true test "$(stat_of mrs_used)" = 0
+check "both rails were used" both_rails
+
+mkdir -p /weft.tcp
+check "a mount by TCP beside it" weft_mount /weft.tcp net=tcp
+check "it reads what the other wrote" cmp /tmp/data /weft.tcp/direct
+check "and the other way round" sh -c "cp /tmp/data /weft.tcp/by-tcp && sync && cmp /tmp/data $MNT/by-tcp"
+weft_umount /weft.tcp
+
+echo 20 >/sys/kernel/debug/weft/$n/inject_disconnect
+check "broken connections under traffic" written_and_read $MNT/broken 16
+check "direct too" written_and_read $MNT/broken2 16 oflag=direct
+echo 0 >/sys/kernel/debug/weft/$n/inject_disconnect
+check "there were some" test "$(mount_stat reconnects)" -gt 0
+echo 3 >/sys/kernel/debug/weft/$n/inject_drop_n
+check "lost replies" written_and_read $MNT/lost 8
+
+traffic $MNT/cut /tmp/enough &
+job=$!
+# The device cannot be removed while user space has it open: rxe waits for that.
+ip link set rail1 down
+check "a rail is cut under traffic" until_true rail_down
+check "traffic goes on" written_and_read $MNT/oneleft 8
+ip link set rail1 up
+check "its rail comes back" until_true rail_up
+touch /tmp/enough
+check "no error to the application" wait $job
+refuse "and no wrong byte" test -e /tmp/traffic.failed
+
+pkill -STOP -x weft-oss
+dd if=$MNT/direct of=/dev/null bs=1M iflag=direct status=none &
+job=$!
+sleep 1 # it waits for its replies by then
+kill -KILL $job
+start=$SECONDS
+wait $job 2>/dev/null
+check "a killed reader leaves within seconds" test $((SECONDS - start)) -le 8
+pkill -CONT -x weft-oss
+check "others go on" timeout 60 cmp /tmp/data $MNT/direct
+
+check "unmount" weft_umount
+check "nothing of it is left" nothing_left
+
+require "mount with net=auto" mounted net=auto
+check "a file" written_and_read $MNT/auto 4
+check "by RDMA" shows "net=auto,transport=rdma"
+ip link set rail0 down
+ip link set rail1 down
+check "without rails it goes on by TCP" timeout 100 cmp -n 4M /tmp/data $MNT/auto
+check "new files too" timeout 100 cp /tmp/data $MNT/fallen
+check "the fallback is counted" auto_fell
+check "and shown" shows "transport=tcp"
+check "and told" sh -c "dmesg | grep -q 'falling back to TCP'"
+ip link set rail0 up
+ip link set rail1 up
+check "when a rail is back so is RDMA" until_true auto_back
+check "unmount" weft_umount
+check "nothing of it is left" nothing_left
+
+weft_rails_none() { mount -t weft "$WEFT_SOURCE" $MNT -o net=rdma,rails=192.0.2.0/24; }
+refuse "no rail in the subnet" weft_rails_none
+check "the log names the target" sh -c "dmesg | grep -q 'target 1 has no address that may be used'"
+check "weft_rdma can be removed" rmmod weft_rdma
