@@ -12,8 +12,9 @@
  * How it can fail: no device reaches the address (-ENODEV, -ENETUNREACH), nobody listens
  * (-ECONNREFUSED), the peer refuses or sends other private data (-EPROTO, -EPROTONOSUPPORT), the
  * device cannot do fast registration (-EOPNOTSUPP), time is up. Later: the peer disconnects, an
- * address changes, the device is removed: the connection manager tells, the work reports it to the
- * link, which closes the connection; a device that is being removed waits for that.
+ * address changes, the device is removed: the connection manager tells; the port goes down: the
+ * device tells, long before its retries have run out. The work reports it to the link, which closes
+ * the connection; a device that is being removed waits for that.
  *
  * @error is set once, by anybody; the rest of the state belongs to open() until it returns.
  */
@@ -155,6 +156,14 @@ static void qp_event(struct ib_event *event, void *context)
 		wrdma_fail(c, -ECONNRESET);
 }
 
+static void port_event(struct ib_event_handler *handler, struct ib_event *event)
+{
+	struct wrdma *c = container_of(handler, struct wrdma, port_events);
+
+	if (event->event == IB_EVENT_PORT_ERR && event->element.port_num == c->id->port_num)
+		wrdma_fail(c, -ENETDOWN);
+}
+
 /* Return: 0 when the state is reached, or a negative errno. */
 static int open_wait(struct wrdma *c, enum wrdma_state state)
 {
@@ -225,6 +234,8 @@ static int open_queues(struct wrdma *c)
 	static atomic_t vector = ATOMIC_INIT(0);
 	int ret;
 
+	INIT_IB_EVENT_HANDLER(&c->port_events, dev, port_event);
+	ib_register_event_handler(&c->port_events);
 	c->pd = ib_alloc_pd(dev, 0);
 	if (IS_ERR(c->pd))
 		return PTR_ERR(c->pd);
@@ -285,6 +296,8 @@ static void wrdma_teardown(struct wrdma *c)
 	mutex_unlock(&c->rx_mutex);
 	wrdma_tx_drop(c);
 	cancel_work_sync(&c->grow);
+	if (c->port_events.device)
+		ib_unregister_event_handler(&c->port_events);
 	if (c->id && c->id->qp) {
 		rdma_disconnect(c->id);
 		ib_drain_qp(c->id->qp);

@@ -149,6 +149,7 @@ struct wrdma {
 	struct ib_pd *pd;
 	struct ib_cq *cq;
 	unsigned int cqes;
+	struct ib_event_handler port_events;
 	enum wrdma_state state;
 	int error;     /* the first thing that went wrong */
 	bool opened;   /* open() has returned it */
