@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# A server that says nothing must not hold up those who want nothing of it: memory reclaim, page
-# faults during a truncate, a group of which one connection is dead; nor let requests pile up.
+# A server that says nothing must not hold up those who want nothing of it: memory reclaim, readers
+# of a file that is being cut; nor let requests pile up.
 # seconds: 400
 . "$WEFT_TOP/tests/vm/lib.sh"
 debug=/sys/kernel/debug/weft
@@ -130,32 +130,4 @@ require "unmount" weft_umount
 require "mount again" weft_mount
 folder
 check "access times have arrived" mtimes_before_atimes
-
-# One of two connections says nothing any more, and the session is lost by silence: the group does
-# not wait until the dead connection is given up, half a minute later.
-dead_link() {
-	local port client
-	port=$(sed -n '/ mdt /s/.* addr [^ ]*:\([0-9]*\) .*/\1/p' "$mount/servers" | head -n 1)
-	# Sockets of the kernel belong to no process.
-	client=$(ss -tnpH state established "dport = :$port" | grep -v users: | awk 'NR == 1 { print $3 }')
-	echo "server's port $port, connection ${client:?}"
-	tc qdisc add dev lo root handle 1: prio priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 &&
-		tc qdisc add dev lo parent 1:3 handle 30: netem loss 100% &&
-		tc filter add dev lo parent 1: protocol ip prio 1 u32 match ip sport "$port" 0xffff \
-			match ip dport "${client##*:}" 0xffff flowid 1:3
-}
-all_chmod() { until [ "$(stat -c %a $MNT/c[1-4] | grep -c 700)" = 4 ]; do sleep 0.1; done; }
-if [ "$WEFT_KERNEL" = stock ]; then
-	touch $MNT/c1 $MNT/c2 $MNT/c3 $MNT/c4 $MNT/c5
-	require "a connection goes dead" dead_link
-	for i in 1 2 3 4; do chmod 700 $MNT/c$i & done
-	sleep 0.5
-	check "requests wait at it" waits SETATTR
-	stop "$mds"
-	sleep 17
-	go_on "$mds"
-	check "the group works again" within 8 chmod 700 $MNT/c5
-	check "what waited as well" within 8 all_chmod
-	tc qdisc del dev lo root
-fi
 require "unmount" weft_umount
