@@ -61,6 +61,15 @@ static int cm_check(struct wrdma *c, const void *data, size_t len)
 	return 0;
 }
 
+/* A peer that does not keep to proto/rdma.h is named. Return: @ret. */
+static int cm_complain(const struct wrdma *c, int ret)
+{
+	if (ret == -EPROTO || ret == -EPROTONOSUPPORT)
+		pr_warn_ratelimited("weft_rdma: %pISpc does not connect as a weft server does: error %d\n",
+				    &c->id->route.addr.dst_addr, ret);
+	return ret;
+}
+
 static int cm_accepted(struct wrdma *c, const struct rdma_conn_param *param)
 {
 	u32 size, depth;
@@ -115,14 +124,14 @@ static int cm_handler(struct rdma_cm_id *id, struct rdma_cm_event *ev)
 		cm_advance(c, WRDMA_ROUTE);
 		break;
 	case RDMA_CM_EVENT_ESTABLISHED:
-		ret = cm_accepted(c, &ev->param.conn);
+		ret = cm_complain(c, cm_accepted(c, &ev->param.conn));
 		if (ret)
 			wrdma_fail(c, ret);
 		else
 			cm_advance(c, WRDMA_UP);
 		break;
 	case RDMA_CM_EVENT_REJECTED:
-		wrdma_fail(c, cm_rejected(c, ev));
+		wrdma_fail(c, cm_complain(c, cm_rejected(c, ev)));
 		break;
 	case RDMA_CM_EVENT_ADDR_ERROR:
 	case RDMA_CM_EVENT_ROUTE_ERROR:
