@@ -3,13 +3,17 @@
 # The kernel client's RDMA: all bulk by segments and none left registered, mounts of both transports
 # on the same files, two rails that share the load, a rail that goes and comes back under traffic,
 # the fallback of net=auto, broken connections, killed callers, unloading.
+# seconds: 900
+# net: rdma
+# default: no
+WEFT_NET=tcp # options are given to each mount here
 . "$WEFT_TOP/tests/vm/lib.sh"
 
-n=0 # of the mount in debugfs
+n=0 # of the mount in debugfs: its newest folder
 stat_of() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft_rdma/stats; }
 mount_stat() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft/$n/stats; }
 rails() { cat /sys/kernel/debug/weft/$n/rails; }
-mounted() { weft_mount "$MNT" "$1" && n=$((n + 1)); }
+mounted() { weft_mount "$MNT" "$1" && n=$(ls /sys/kernel/debug/weft | sort -n | tail -n 1); }
 until_true() {
 	local try
 	for try in $(seq 600); do
@@ -37,7 +41,7 @@ traffic() {
 	done
 }
 both_rails() { rails | awk '$4 ~ /^10.77/ { a += $11 } $4 ~ /^10.78/ { b += $11 } END { exit !(a > 0 && b > 0) }'; }
-rail_is() { rails | grep ost | grep "$1" | grep -q "$2"; }
+both_rails_used() { both_rails || { written_and_read $MNT/more 4 && false; }; }
 rail_down() { ! rails | grep "10.78" | grep -q " up [1-9]"; }
 rail_up() { rails | grep "10.78" | grep -q " up [1-9]"; }
 auto_fell() { [ "$(mount_stat fallen_back)" -gt 0 ]; }
@@ -47,7 +51,6 @@ require "RDMA devices" rdma_up
 require "modules" weft_module
 grep -q ^weft_rdma /proc/modules || { modprobe rdma_cm; insmod "$WEFT_KMOD/weft_rdma.ko"; }
 require "cluster" weft_up 1 2 --rdma "$(rdma_address 0),$(rdma_address 1)" --wait 180
-WEFT_OPTIONS=${WEFT_OPTIONS/net=*([a-z])/}
 head -c 16M /dev/urandom >/tmp/data
 
 require "mount with net=rdma" mounted net=rdma
@@ -59,7 +62,7 @@ check "bulk went by segments" test "$(stat_of read_bytes)" -ge $((32 << 20)) -a 
 check "and not inline" test "$(stat_of inline_bytes)" -lt 100000
 check "the server invalidated" test "$(stat_of remote_invs)" -gt 32
 check "nothing is registered when nothing goes on" until_true test "$(stat_of mrs_used)" = 0
-check "both rails were used" both_rails
+check "both rails were used" until_true both_rails_used
 
 mkdir -p /weft.tcp
 check "a mount by TCP beside it" weft_mount /weft.tcp net=tcp
@@ -97,6 +100,23 @@ wait $job 2>/dev/null
 check "a killed reader leaves within seconds" test $((SECONDS - start)) -le 8
 pkill -CONT -x weft-oss
 check "others go on" timeout 60 cmp /tmp/data $MNT/direct
+
+# A listing goes into memory of the caller: the device must be kept off it before he leaves.
+mkdir $MNT/dir && touch $MNT/dir/{1..40}
+check "remount" weft_umount
+require "mount" mounted net=rdma
+check "the directory is known" stat $MNT/dir
+pkill -STOP -x weft-mds
+ls $MNT/dir >/dev/null &
+job=$!
+sleep 2 # it waits for its reply by then
+kill -KILL $job
+start=$SECONDS
+wait $job 2>/dev/null
+check "a killed ls leaves within seconds" test $((SECONDS - start)) -le 8
+check "its memory was taken back" test "$(stat_of detaches)" -gt 0 -a "$(stat_of local_invs)" -gt 0 -a "$(stat_of pages)" = 0
+pkill -CONT -x weft-mds
+check "and listed again" sh -c "[ \$(timeout 100 ls $MNT/dir | wc -l) = 40 ]"
 
 check "unmount" weft_umount
 check "nothing of it is left" nothing_left
