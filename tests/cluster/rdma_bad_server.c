@@ -100,6 +100,7 @@ static void on_frame(struct conn *c, const uint8_t *frame, uint32_t len);
  */
 static int progress(struct conn *c, bool sending)
 {
+	unsigned int patience = 50000; /* 10 s and more, once the client has gone */
 	struct ibv_wc wc;
 	int n;
 
@@ -108,6 +109,8 @@ static int progress(struct conn *c, bool sending)
 		if (!n && !sending)
 			return IBV_WC_SUCCESS;
 		if (!n) {
+			if (atomic_load(&c->gone) && !patience--)
+				return IBV_WC_WR_FLUSH_ERR;
 			usleep(200);
 			continue;
 		}
