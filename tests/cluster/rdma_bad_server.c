@@ -515,8 +515,7 @@ static bool must_fail(void)
 	return mode->misdeed == rkey_write || mode->misdeed == rkey_read ||
 	       mode->misdeed == write_behind || mode->misdeed == write_before ||
 	       mode->misdeed == read_behind || mode->misdeed == write_what_is_read ||
-	       mode->misdeed == read_what_is_written || mode->misdeed == write_late ||
-	       mode->misdeed == inv_foreign;
+	       mode->misdeed == read_what_is_written || mode->misdeed == write_late;
 }
 
 /* ---- a connection's life */
