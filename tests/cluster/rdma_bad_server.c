@@ -455,8 +455,10 @@ static int inv_foreign(struct conn *c, const struct weft_hdr *hdr)
 {
 	struct weft_obj_rep rep = { 0 };
 	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND_WITH_INV, .invalidate_rkey = 0x00abcd11 };
+	uint32_t len = build_reply(c, hdr, &rep, sizeof(rep));
 
-	return post(c, &wr, build_reply(c, hdr, &rep, sizeof(rep)));
+	reply_hdr(c)->status = htole32(WEFT_S_BUSY);
+	return post(c, &wr, len);
 }
 
 /* The reply promises that the server has finished with the memory; then it writes there. */
@@ -467,8 +469,12 @@ static int write_late(struct conn *c, const struct weft_hdr *hdr)
 	uint64_t addr = le64toh(seg->addr);
 	uint32_t rkey = le32toh(seg->rkey);
 	struct weft_obj_rep rep = { 0 };
-	int status = send_raw(c, build_reply(c, hdr, &rep, sizeof(rep)));
+	uint32_t len = build_reply(c, hdr, &rep, sizeof(rep));
+	int status;
 
+	/* A reply without an error would be believed: that nothing is stored there. */
+	reply_hdr(c)->status = htole32(WEFT_S_BUSY);
+	status = send_raw(c, len);
 	if (status)
 		return status;
 	sleep(1);
