@@ -98,7 +98,8 @@ static inline struct timespec64 inode_set_mtime_to_ts(struct inode *inode, struc
 #elif defined(WEFT_COMPAT_UPDATE_TIME_TYPE)
 #define WEFT_OP_UPDATE_TIME(f) f##_type
 #define WEFT_WRAP_UPDATE_TIME(f) \
-	static inline int f##_type(struct inode *inode, enum fs_update_time type, unsigned int flags) \
+	static inline int f##_type(struct inode *inode, enum fs_update_time type, \
+				   unsigned int flags) \
 	{ \
 		return f(inode, type == FS_UPD_ATIME ? S_ATIME : S_MTIME | S_CTIME); \
 	}
