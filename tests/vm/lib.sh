@@ -196,10 +196,10 @@ weft_down() {
 	while read -r _ dir _; do
 		timeout -s KILL 120 umount "$dir" || umount -f "$dir"
 	done < <(grep ' weft ' /proc/mounts | tac)
-	if [ -n "${WEFT_SOURCE:-}" ]; then
+	if [ -d $WEFT_DIR ]; then
 		weft dev down --dir $WEFT_DIR
 		rm -rf $WEFT_DIR
-		WEFT_SOURCE=
 	fi
+	WEFT_SOURCE=
 	weft_module_remove
 }

@@ -2,7 +2,9 @@
 #
 # The rpc layer of user space over RDMA: calls and bulk of every size, peers that break the rules, many
 # connections at once, kill -9 of either side, and a cluster whose servers talk to each other over
-# RDMA. The devices end as they began.
+# RDMA. The devices end as they began. Not under KASAN: rdma_rxe of 6.1 reads one word behind its table
+# when a copy ends with the last page of one of its maps (rxe_mr_copy).
+# kernels: stock x86-lockdep
 . "$WEFT_TOP/tests/vm/lib.sh"
 
 rpc=$WEFT_BUILD/tests/cluster/rdma_rpc
