@@ -2,7 +2,7 @@
 #
 # What system calls cost while two mounts are at work, in requests, by the mount's own counters; and
 # that nothing which is saved shows old attributes or bytes.
-# seconds: 120
+# seconds: 400
 . "$WEFT_TOP/tests/vm/lib.sh"
 calls=$WEFT_BUILD/tests/fs/calls
 other=/weft2

@@ -3,7 +3,7 @@
 # A weft mount exported by the kernel's NFS server, and file handles by themselves: they stay good
 # over dropped caches, renames and a new mount, and are ESTALE when the file has gone.
 # kernels: stock
-# seconds: 240
+# seconds: 600
 . "$WEFT_TOP/tests/vm/lib.sh"
 calls=$WEFT_BUILD/tests/fs/calls
 nfs=/run/nfs nfs3=/run/nfs3

@@ -3,7 +3,7 @@
 # Full data servers: whoever writes gets ENOSPC from write, fsync or close (buffered), from write
 # (direct), from fallocate; other files stay as they are, small ones and names can still be made, and
 # what is removed makes room again.
-# seconds: 300
+# seconds: 600
 . "$WEFT_TOP/tests/vm/lib.sh"
 
 free_mib() { echo $(($(stat -f -c '%f * %S / 1048576' $MNT))); }

@@ -2,7 +2,7 @@
 #
 # Small files that move to chunks while another mount writes them, and files that grow with data
 # that no server has been told of: no byte may be lost, none may come back.
-# seconds: 300
+# seconds: 600
 . "$WEFT_TOP/tests/vm/lib.sh"
 other=/weft2
 

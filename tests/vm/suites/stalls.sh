@@ -2,7 +2,7 @@
 #
 # A server that says nothing must not hold up those who want nothing of it: memory reclaim, readers
 # of a file that is being cut; nor let requests pile up.
-# seconds: 400
+# seconds: 600
 . "$WEFT_TOP/tests/vm/lib.sh"
 debug=/sys/kernel/debug/weft
 
