@@ -94,9 +94,9 @@ static struct mds_session *only_one(struct mds *m)
 {
 	struct mds_session *one = NULL;
 	struct mds_link *l;
+	bool foreign = weft_env_now(m->env) < m->sessions.foreign_until;
 
-	if (m->sessions.sole || mds_in_grace(m) ||
-	    weft_env_now(m->env) < m->sessions.foreign_until)
+	if (m->sessions.sole || mds_in_grace(m))
 		return NULL;
 	for (l = mds_table_each(&m->sessions.table, NULL); l;
 	     l = mds_table_each(&m->sessions.table, l)) {
@@ -107,7 +107,8 @@ static struct mds_session *only_one(struct mds *m)
 		if (s->live)
 			one = s;
 	}
-	return one;
+	/* Who changed this group through another, and then came here himself, is no foreigner. */
+	return one && foreign && one->id != m->sessions.foreigner ? NULL : one;
 }
 
 static int put_holder(struct mds_tx *tx, u64 id)
@@ -175,10 +176,14 @@ void mds_lease_update(struct mds *m)
 bool mds_lease_foreign(struct mds *m, u64 session)
 {
 	struct mds_session *s = mds_session_find(m, session), *sole = m->sessions.sole;
+	uint64_t now = weft_env_now(m->env);
+	bool several;
 
-	if ((!s || !s->live) && session != m->sessions.former)
-		m->sessions.foreign_until = weft_env_now(m->env) +
-					    m->cfg.lease_ms * WEFT_NS_PER_MS;
+	if ((!s || !s->live) && session != m->sessions.former) {
+		several = now < m->sessions.foreign_until && m->sessions.foreigner != session;
+		m->sessions.foreigner = several ? 0 : session;
+		m->sessions.foreign_until = now + m->cfg.lease_ms * WEFT_NS_PER_MS;
+	}
 	if (former_caches(m, session))
 		return true;
 	if (!sole || sole == s)

@@ -62,6 +62,7 @@ struct mds_sessions {
 	u64 admit_at;	 /* env time: leases from before the restart have run out */
 	u64 former;	 /* may have the SOLE lease from before the restart, 0: none */
 	u64 foreign_until; /* env time: a client without a session here changes things */
+	u64 foreigner;	   /* that client, 0: several */
 	bool granting;
 };
 
