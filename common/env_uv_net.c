@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/sockaddr.h"
 
 #define ACCEPT_PAUSE_MS 100
 #define ACCEPT_BATCH 16
@@ -53,29 +54,16 @@ struct net_stream {
 	void *arg;
 };
 
-/* A socket address of a numeric host, -EINVAL when it is a name. */
+/* A socket address of a numeric host ("": any), -EINVAL when it is a name. */
 static int addr_numeric(const char *host, uint16_t port, struct sockaddr_storage *ss,
 			socklen_t *len)
 {
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	int ret = weft_sockaddr(*host ? host : "0.0.0.0", port, ss);
 
-	memset(ss, 0, sizeof(*ss));
-	if (!*host)
-		host = "0.0.0.0";
-	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		*len = sizeof(*in);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, host, &in6->sin6_addr) == 1) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		*len = sizeof(*in6);
-		return 0;
-	}
-	return -EINVAL;
+	if (ret < 0)
+		return ret;
+	*len = ret;
+	return 0;
 }
 
 static void tune_socket(int fd)

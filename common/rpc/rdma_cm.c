@@ -20,6 +20,7 @@
 
 #include "common/log.h"
 #include "common/rpc/rdma.h"
+#include "common/sockaddr.h"
 #include "common/status.h"
 
 #define RESOLVE_MS 2000
@@ -91,25 +92,6 @@ void rdma_cm_name(struct rdma_cm_id *id, char *buf, size_t len)
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)sa)->sin_addr, host,
 			  sizeof(host));
 	snprintf(buf, len, "rdma://%s:%u", host, ntohs(rdma_get_dst_port(id)));
-}
-
-static int numeric(const char *host, uint16_t port, struct sockaddr_storage *ss)
-{
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-	struct sockaddr_in *in = (struct sockaddr_in *)ss;
-
-	memset(ss, 0, sizeof(*ss));
-	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, host, &in6->sin6_addr) == 1) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		return 0;
-	}
-	return -EINVAL;
 }
 
 /* What the queue pair is to do on both sides. */
@@ -269,7 +251,7 @@ int rdma_xprt_listen(struct weft_env *env, const char *host, uint16_t port,
 {
 	struct rdma_listener *l = calloc(1, sizeof(*l));
 	struct sockaddr_storage ss;
-	int ret = numeric(host, port, &ss);
+	int ret = weft_sockaddr(host, port, &ss);
 
 	if (!l)
 		return -ENOMEM;
@@ -277,7 +259,7 @@ int rdma_xprt_listen(struct weft_env *env, const char *host, uint16_t port,
 	l->env = env;
 	l->accepted = accepted;
 	l->arg = arg;
-	if (!ret)
+	if (ret >= 0)
 		ret = listen_on(l, &ss);
 	if (ret) {
 		listener_free(l);
@@ -379,10 +361,10 @@ int rdma_xprt_connect(struct weft_env *env, const char *host, uint16_t port,
 {
 	struct sockaddr_storage ss;
 	struct rdma_conn *c;
-	int ret = numeric(host, port, &ss);
+	int ret = 0;
 
-	if (ret)
-		return ret;
+	if (weft_sockaddr(host, port, &ss) < 0)
+		return -EINVAL;
 	c = rdma_conn_alloc(false);
 	if (!c)
 		return -ENOMEM;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/config.h"
+#include "common/sockaddr.h"
 #include "common/target.h"
 #include "common/uuid.h"
 #include "tools/weft/dev.h"
@@ -167,30 +168,11 @@ static int make_directory(const struct dev_cluster *c)
 	return 0;
 }
 
-/* An address and a port, of either family. Return: the length or -EINVAL. */
-static int make_sockaddr(const char *ip, uint32_t port, struct sockaddr_storage *ss)
-{
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-	struct sockaddr_in *in = (struct sockaddr_in *)ss;
-
-	memset(ss, 0, sizeof(*ss));
-	if (inet_pton(AF_INET, ip, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		return sizeof(*in);
-	}
-	if (inet_pton(AF_INET6, ip, &in6->sin6_addr) != 1)
-		return -EINVAL;
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	return sizeof(*in6);
-}
-
 /* Binds to a port (0: a free one) and tells which. Return: the socket or a negative errno. */
 static int take_port(const char *ip, uint32_t *port)
 {
 	struct sockaddr_storage ss;
-	int fd, one = 1, ret, addrlen = make_sockaddr(ip, *port, &ss);
+	int fd, one = 1, ret, addrlen = weft_sockaddr(ip, *port, &ss);
 	socklen_t len = sizeof(ss);
 
 	if (addrlen < 0)
