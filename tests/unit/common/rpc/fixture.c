@@ -237,6 +237,16 @@ void fx_wait(struct fixture *f)
 	CU_ASSERT_FALSE(f->stuck);
 }
 
+void fx_ping(struct fixture *f)
+{
+	struct weft_rpc_call c = { 0 };
+
+	fx_call(f, &c, WEFT_OP_PING);
+	fx_wait(f);
+	CU_ASSERT_EQUAL(weft_rpc_err(&c), 0);
+	weft_rpc_call_fini(&c);
+}
+
 void fx_until(struct fixture *f, const unsigned int *value, unsigned int at_least)
 {
 	start_watch(f);

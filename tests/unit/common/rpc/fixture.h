@@ -58,6 +58,8 @@ void fx_stop(struct fixture *f);
 int fx_call(struct fixture *f, struct weft_rpc_call *c, uint16_t opcode);
 /* Runs the loop until all calls are over, or 10 s have passed (stuck). */
 void fx_wait(struct fixture *f);
+/* A PING and its reply: what was sent before has arrived. */
+void fx_ping(struct fixture *f);
 /* Runs the loop until *value reaches @at_least. */
 void fx_until(struct fixture *f, const unsigned int *value, unsigned int at_least);
 

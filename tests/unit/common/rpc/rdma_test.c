@@ -204,16 +204,6 @@ struct raw {
 
 #define RAW_RECV 4608u
 
-static void turn(struct fixture *f)
-{
-	struct weft_rpc_call c = { 0 };
-
-	fx_call(f, &c, WEFT_OP_PING);
-	fx_wait(f);
-	CU_ASSERT_EQUAL(weft_rpc_err(&c), 0);
-	weft_rpc_call_fini(&c);
-}
-
 static enum rdma_cm_event_type raw_event(struct fixture *f, struct raw *r)
 {
 	enum rdma_cm_event_type type;
@@ -222,7 +212,7 @@ static enum rdma_cm_event_type raw_event(struct fixture *f, struct raw *r)
 
 	for (i = 0; rdma_get_cm_event(r->chan, &ev); i++) {
 		CU_ASSERT_FATAL(i < 50);
-		turn(f);
+		fx_ping(f);
 	}
 	type = ev->event;
 	if (ev->param.conn.private_data)
@@ -315,7 +305,7 @@ static void private_data(void)
 	CU_ASSERT_EQUAL(raw_open(&f, &r, &cm), RDMA_CM_EVENT_ESTABLISHED);
 	CU_ASSERT_EQUAL(le32_to_cpu(r.peer.recv_size), WEFT_RDMA_RECV_SIZE);
 	raw_close(&r);
-	turn(&f);
+	fx_ping(&f);
 	fx_stop(&f);
 }
 
@@ -341,7 +331,7 @@ static bool hangs_up(struct fixture *f, struct raw *r)
 	int i;
 
 	for (i = 0; i < 10 && !gone; i++) {
-		turn(f);
+		fx_ping(f);
 		while (!gone && !rdma_get_cm_event(r->chan, &ev)) {
 			gone = ev->event == RDMA_CM_EVENT_DISCONNECTED;
 			rdma_ack_cm_event(ev);
@@ -365,13 +355,13 @@ static void send_init(struct fixture *f, struct raw *r)
 	int i;
 
 	while (weft_rpc_peer_stats(f->peer)->up < 2) /* our own ones first */
-		turn(f);
+		fx_ping(f);
 	before = f->nconns;
 	CU_ASSERT_EQUAL_FATAL(raw_open(f, r, &cm), RDMA_CM_EVENT_ESTABLISHED);
-	turn(f);
+	fx_ping(f);
 	raw_frame(r, sizeof(init), 0, &init, sizeof(init));
 	for (i = 0; i < 20 && f->nconns == before; i++)
-		turn(f);
+		fx_ping(f);
 	CU_ASSERT_EQUAL_FATAL(f->nconns, before + 1);
 }
 
@@ -405,7 +395,7 @@ static bool bad_write(struct fixture *f, uint32_t bulk, uint32_t max, const stru
 	raw_frame(&r, le32_to_cpu(m.h.len), 0, &m, le32_to_cpu(m.h.len));
 	gone = hangs_up(f, &r);
 	raw_close(&r);
-	turn(f);
+	fx_ping(f);
 	return gone;
 }
 
@@ -501,7 +491,7 @@ static void credits_used_up(void)
 		raw_frame(&r, sizeof(ping), 0, &ping, sizeof(ping));
 		calls = weft_rpc_service_stats(f.svc, WEFT_OP_PING)->calls;
 		while (weft_rpc_service_stats(f.svc, WEFT_OP_PING)->calls < calls + 2)
-			turn(&f); /* its own and ours */
+			fx_ping(&f); /* its own and ours */
 	}
 	got += raw_got(&r, &fr);
 	CU_ASSERT_EQUAL(got, 7); /* INIT's, 5 answers, and one that says only credits */
@@ -513,7 +503,7 @@ static void credits_used_up(void)
 		for (j = 0; j < 6; j++)
 			raw_recv(&r, j);
 		raw_frame(&r, 0, got, NULL, 0);
-		turn(&f);
+		fx_ping(&f);
 		got += raw_got(&r, &fr);
 	}
 	CU_ASSERT_EQUAL(got, 24);

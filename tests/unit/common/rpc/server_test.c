@@ -269,16 +269,6 @@ static void malformed(void)
 
 #define SLOW_READS 64
 
-static void turn(struct fixture *f)
-{
-	struct weft_rpc_call c = { 0 };
-
-	fx_call(f, &c, WEFT_OP_PING);
-	fx_wait(f);
-	CU_ASSERT_EQUAL(weft_rpc_err(&c), 0);
-	weft_rpc_call_fini(&c);
-}
-
 /* Connects, and asks for as many times @len bytes as a client may. */
 static int ask_for_bulk(struct fixture *f, uint32_t len)
 {
@@ -304,7 +294,7 @@ static int ask_for_bulk(struct fixture *f, uint32_t len)
 
 	CU_ASSERT_EQUAL(send(fd, &init, sizeof(init), MSG_NOSIGNAL), sizeof(init));
 	while (f->nconns == before)
-		turn(f);
+		fx_ping(f);
 	CU_ASSERT_EQUAL(recv(fd, rep, sizeof(rep), MSG_WAITALL), sizeof(rep));
 	for (i = 0; i < SLOW_READS; i++) {
 		read.h.request_id = cpu_to_le64(i + 1);
@@ -320,7 +310,7 @@ static bool trickle(struct fixture *f, int fd, int turns)
 	char b[16];
 
 	while (turns-- && f->nconns == before) {
-		turn(f);
+		fx_ping(f);
 		CU_ASSERT(recv(fd, b, sizeof(b), MSG_DONTWAIT) > 0 || f->nconns < before);
 	}
 	return f->nconns < before;
@@ -372,7 +362,7 @@ static void steady_reader(void)
 	all = SLOW_READS *
 	      (sizeof(data) + sizeof(struct weft_hdr) + sizeof(struct weft_obj_rep) + 4);
 	while (got < all) {
-		turn(&f);
+		fx_ping(&f);
 		while ((n = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
 			got += n;
 		CU_ASSERT_FATAL(n < 0 && errno == EAGAIN);
