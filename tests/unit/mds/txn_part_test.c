@@ -84,6 +84,38 @@ static void test_recall(void)
 	sim_stop(&sim);
 }
 
+static void leave(struct sim_client *c, u32 server)
+{
+	struct sim_request r = { .opcode = WEFT_OP_SESSION_CLOSE, .no_ns = true, .server = server };
+
+	sim.me = c;
+	CU_ASSERT_EQUAL(sim_request(&sim, &r), 0);
+}
+
+/* Who comes to a group that he changed through another is alone there, if nobody else did so. */
+static void newcomer(bool another)
+{
+	begin(2);
+	CU_ASSERT_EQUAL(sim_create(&sim, home[0], "e", S_IFREG | 0644, NULL), 0);
+	CU_ASSERT_EQUAL(sim_create(&sim, home[0], "f", S_IFREG | 0644, NULL), 0);
+	leave(&holder, 1);
+	if (another)
+		CU_ASSERT_EQUAL(sim_rename(&sim, home[0], "e", home[1], "d", 0), 0);
+	leave(&holder, 0);
+	begin_guest();
+	CU_ASSERT_EQUAL(sim_rename(&sim, home[0], "f", home[1], "g", 0), 0);
+	CU_ASSERT_EQUAL(sim_open_session(&sim, 1), 0);
+	CU_ASSERT_EQUAL(guest.lease[1], another ? WEFT_LEASE_NONE : WEFT_LEASE_SOLE);
+	CU_ASSERT(sim_consistent(&sim));
+	sim_stop(&sim);
+}
+
+static void test_newcomer(void)
+{
+	newcomer(false);
+	newcomer(true);
+}
+
 /* A holder that does not answer keeps the change waiting for a lease, and no longer. */
 static void test_silent_holder(void)
 {
@@ -233,6 +265,7 @@ int main(void)
 		return 2;
 	s = CU_add_suite("mds/txn_part", NULL, NULL);
 	CU_add_test(s, "the sole holder steps back", test_recall);
+	CU_add_test(s, "who came through another group first", test_newcomer);
 	CU_add_test(s, "a silent holder", test_silent_holder);
 	CU_add_test(s, "the holder of before a restart", test_former_holder);
 	CU_add_test(s, "a rename into a busy directory", test_no_starvation);
