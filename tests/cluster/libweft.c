@@ -408,17 +408,21 @@ static struct weft_file *written(struct weft_client *c, uint64_t dir, const char
 	return f;
 }
 
-/* Makes files until one is in a newer pool than @pool: the metadata servers have the map then. */
-static void until_newer(struct weft_client *c, uint64_t dir, uint32_t pool)
+/*
+ * Makes @name until it is in a newer pool than @pool: each metadata server gets the map in its own
+ * time, and it is the one that owns this name that must have it.
+ */
+static void until_newer(struct weft_client *c, uint64_t dir, const char *name, uint32_t pool)
 {
+	time_t end = time(NULL) + 30;
 	struct weft_attr a = { 0 };
-	char name[32];
-	int i;
 
-	for (i = 0; i < 1000 && le32_to_cpu(a.layout.pool) <= pool; i++) {
-		snprintf(name, sizeof(name), "t%d", i);
+	do {
 		IS(weft_client_create(c, dir, name, S_IFREG | 0600, 0, 0, NULL, &a), 0);
-	}
+		if (le32_to_cpu(a.layout.pool) > pool)
+			return;
+		IS(weft_client_remove(c, dir, name, false), 0);
+	} while (time(NULL) < end);
 }
 
 static void same(struct weft_file *f, const char *want)
@@ -444,7 +448,7 @@ static void extended(struct weft_client *c, struct weft_client *other, const cha
 	old = written(c, dir, "old", first);
 	IS(system(command), 0);
 	if (old)
-		until_newer(c, dir, le32_to_cpu(weft_file_attr(old)->layout.pool));
+		until_newer(c, dir, "new", le32_to_cpu(weft_file_attr(old)->layout.pool));
 	new = written(c, dir, "new", second);
 	if (old && new) {
 		pool = le32_to_cpu(weft_file_attr(old)->layout.pool);
