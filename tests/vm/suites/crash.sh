@@ -9,7 +9,6 @@ ack=$WEFT_BUILD/tests/fs/ackcheck
 log=/data/ack
 minutes=${SOAK_MINUTES:-0}
 
-rm -rf $log
 mkdir -p $log
 require "cluster starts" weft_up
 require "mount" weft_mount

@@ -22,7 +22,6 @@ require "mount" weft_mount
 check "all three are in the options" grep -q " $MNT weft .*mgmt=[^+]*+[^+]*+" /proc/mounts
 dd if=/dev/urandom of=/data/source bs=1M count=5 status=none
 check "copy" cp /data/source $MNT/source
-rm -rf $log
 mkdir -p $log
 $ack --write -p 2 --seconds 600 --seed 1 --log $log $MNT >/run/ack.log 2>&1 &
 writer=$!

@@ -26,7 +26,6 @@ power_on() {
 	mount -t ext4 "$device" /data
 }
 
-rm -rf $log
 mkdir -p $log
 require "cluster starts" weft_up
 require "mount" weft_mount
