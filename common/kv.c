@@ -254,13 +254,20 @@ static int settle(struct weft_kv *kv)
 	return ret ? ret : weft_kvlog_clear(kv->log, last_seq(kv));
 }
 
-/* A store without a commit log is new, a copy, or was made before there was one. */
-static int open_log(struct weft_kv *kv, const char *path, bool rdonly)
+/*
+ * A store gets its commit log when it is made: none at all means that it was lost, and with it,
+ * maybe, changes that were acknowledged. One that is empty was being made, or is the operator's
+ * word that these may go.
+ */
+static int open_log(struct weft_kv *kv, const char *path, unsigned int flags)
 {
+	bool rdonly = flags & WEFT_KV_RDONLY;
 	struct weft_kvlog *log;
 	int ret;
 
 	ret = weft_kvlog_open(path, rdonly, &log);
+	if (ret == -ENOENT && !(flags & WEFT_KV_CREATE) && access(path, F_OK))
+		return -ENODATA;
 	if (ret == -ENOENT && rdonly)
 		return 0;
 	if (ret == -ENOENT) {
@@ -285,21 +292,24 @@ static int open_log(struct weft_kv *kv, const char *path, bool rdonly)
 static int attach_log(struct weft_kv *kv, const struct weft_kv_opts *o, char *err)
 {
 	const char *why;
-	char path[WEFT_KV_ERR_MAX - 100];
+	char path[WEFT_KV_ERR_MAX - 110];
 	int ret;
 
 	if (snprintf(path, sizeof(path), "%s/" LOG_NAME, o->path) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	ret = open_log(kv, path, o->flags & WEFT_KV_RDONLY);
+	ret = open_log(kv, path, o->flags);
 	if (!ret)
 		return 0;
 	why = strerror(-ret);
+	if (ret == -ENODATA)
+		why = "missing, and acknowledged changes may be only there: put it back, "
+		      "or an empty file to go on without them";
 	if (ret == -EUCLEAN)
 		why = "damaged, or changes between it and RocksDB's files are missing";
 	if (ret == -EAGAIN)
 		why = "it has changes that are not applied: start the server once";
 	snprintf(err, WEFT_KV_ERR_MAX, "%s: %s", path, why);
-	return ret;
+	return ret == -ENODATA ? -EUCLEAN : ret;
 }
 
 /* RocksDB makes a directory and a lock file even where it then finds no store. */
@@ -802,19 +812,6 @@ void weft_kv_iter_free(struct weft_kv_iter *it)
 	free(it->lower);
 	free(it->upper);
 	free(it);
-}
-
-int weft_kv_checkpoint(struct weft_kv *kv, const char *dir)
-{
-	rocksdb_checkpoint_t *cp;
-	char *err = NULL;
-
-	cp = rocksdb_checkpoint_object_create(kv->db, &err);
-	if (err)
-		return kv_error(kv, err);
-	rocksdb_checkpoint_create(cp, dir, 0, &err);
-	rocksdb_checkpoint_object_destroy(cp);
-	return kv_error(kv, err);
 }
 
 int weft_kv_property(struct weft_kv *kv, unsigned int cf, const char *name, uint64_t *val)

@@ -348,15 +348,6 @@ const void *weft_kv_iter_val(struct weft_kv_iter *it, size_t *len);
 void weft_kv_iter_free(struct weft_kv_iter *it);
 
 /**
- * weft_kv_checkpoint() - make a copy of the store (hard links) in a new directory
- * @kv: the store
- * @dir: directory that does not exist yet, on the same file system
- *
- * Return: 0 or a negative errno.
- */
-int weft_kv_checkpoint(struct weft_kv *kv, const char *dir);
-
-/**
  * weft_kv_property() - a number that RocksDB knows about a column family
  * @kv: the store
  * @cf: column family number
