@@ -193,7 +193,7 @@ D
 status 0 weft why --debugfs debug -o json
 json 'len(x) == 2 and x[0]["since_ms"] == 1500 and x[1]["operation"] == "LOOKUP"'
 json 'x[0]["server"] == "oss1 (up)" and "reply" in x[0]["waits_for"] and "map" in x[1]["waits_for"]'
-status 0 weft why --debugfs debug $$; says "OBJ_READ"; says "tools_test"
+status 0 weft why --debugfs debug $$; says "OBJ_READ"; says "$(cat /proc/$$/comm)"
 status 0 weft why --debugfs debug "$top/typo.conf" -o json; json 'len(x) == 1 and x[0]["operation"] == "OBJ_READ"'
 status 0 weft why --debugfs debug 999999999; says "Nothing is waited for"
 refuse_says() { ! grep -q "$1" "$top/out" && ok || bad "it says $1"; }
