@@ -26,7 +26,10 @@
 #	weft_down			umount all, stop the cluster, remove the module
 #	weft_daemons			names of the daemons, management first
 #	weft_kill NAME..., weft_start NAME...	kill -9 daemons, start them again
-#	progress LOGDIR PID		the writer (ackcheck) does something new, within a minute
+#	writers_start LOGDIR N SECONDS	N programs write to $MNT and note in LOGDIR what was acknowledged
+#	writers_go_on			they do something new, within a minute
+#	writers_stop			they end; it fails when one has seen an error
+#	writers_verify			a program: all that was acknowledged is there
 #	drop_caches			page cache, dentries and inodes
 
 set -u
@@ -180,16 +183,35 @@ weft_daemons() { basename -s .pid -a $WEFT_DIR/mgmt*.pid $WEFT_DIR/m[!g]*.pid $W
 weft_kill() { weft dev kill --dir $WEFT_DIR "$@"; }
 weft_start() { weft dev restart --dir $WEFT_DIR "$@"; }
 
-progress() {
+writers_start() {
+	_writers_log=$1
+	_ackcheck=("$WEFT_BUILD/tests/fs/ackcheck" -p "$2" --log "$1" "$MNT")
+	mkdir -p "$1"
+	"${_ackcheck[@]}" --write --seconds "$3" --seed 7 >/run/writers.log 2>&1 &
+	_writers_pid=$!
+}
+
+writers_go_on() {
 	local before try
-	before=$(cat "$1"/*.log | wc -c)
+	before=$(cat "$_writers_log"/*.log | wc -c)
 	for try in $(seq 300); do
-		[ "$(cat "$1"/*.log | wc -c)" -gt $((before + 2000)) ] && return 0
-		kill -0 "$2" || return 1
+		[ "$(cat "$_writers_log"/*.log | wc -c)" -gt $((before + 2000)) ] && return 0
+		kill -0 $_writers_pid || return 1
 		sleep 0.2
 	done
 	return 1
 }
+
+writers_stop() {
+	local status
+	kill -TERM $_writers_pid
+	wait $_writers_pid
+	status=$?
+	cat /run/writers.log
+	return $status
+}
+
+writers_verify() { "${_ackcheck[@]}" --verify; }
 
 weft_down() {
 	local dir

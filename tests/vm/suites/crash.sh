@@ -5,36 +5,28 @@
 # With SOAK_MINUTES=n (make soak) it goes on killing for so long.
 # seconds: 900
 . "$WEFT_TOP/tests/vm/lib.sh"
-ack=$WEFT_BUILD/tests/fs/ackcheck
-log=/data/ack
 minutes=${SOAK_MINUTES:-0}
 
-mkdir -p $log
 require "cluster starts" weft_up
 require "mount" weft_mount
 daemons=$(weft_daemons)
-$ack --write -p 3 --seconds $((minutes * 60 + 600)) --seed 1 --log $log $MNT >/run/ack.log 2>&1 &
-writer=$!
+writers_start /data/ack 3 $((minutes * 60 + 600))
 
 while :; do
 	for name in $daemons; do
-		require "writers work" progress $log $writer
+		require "writers work" writers_go_on
 		check "kill -9 $name" weft_kill "$name"
 		check "start $name" weft_start "$name"
 	done
-	require "writers go on" progress $log $writer
+	require "writers go on" writers_go_on
 	check "kill -9 of all" weft_kill $daemons
 	check "start of all" weft_start $daemons
-	require "writers go on after all were killed" progress $log $writer
+	require "writers go on after all were killed" writers_go_on
 	[ $SECONDS -lt $((minutes * 60)) ] || break
 done
-kill -TERM $writer
-wait $writer
-check "writers saw no error" test $? = 0
-cat /run/ack.log
-program $ack --verify -p 3 --log $log $MNT
+check "writers saw no error" writers_stop
+program writers_verify
 require "unmount" weft_umount
 require "mount again" weft_mount
-program $ack --verify -p 3 --log $log $MNT
+program writers_verify
 require "unmount again" weft_umount
-rm -rf $log

@@ -6,9 +6,6 @@
 # seconds: 400
 . "$WEFT_TOP/tests/vm/lib.sh"
 
-ack=$WEFT_BUILD/tests/fs/ackcheck
-log=/data/ack
-
 leader() {
 	local address
 	address=$(weft status --config $WEFT_DIR/weft.conf | awk '$1 == "management" { print $2 }')
@@ -22,15 +19,13 @@ require "mount" weft_mount
 check "all three are in the options" grep -q " $MNT weft .*mgmt=[^+]*+[^+]*+" /proc/mounts
 dd if=/dev/urandom of=/data/source bs=1M count=5 status=none
 check "copy" cp /data/source $MNT/source
-mkdir -p $log
-$ack --write -p 2 --seconds 600 --seed 1 --log $log $MNT >/run/ack.log 2>&1 &
-writer=$!
+writers_start /data/ack 2 600
 for i in 1 2 3; do
-	require "writers work" progress $log $writer
+	require "writers work" writers_go_on
 	lead=$(leader)
 	check "somebody leads: $lead" test -n "$lead"
 	check "kill -9 of the leader" weft_kill "$lead"
-	require "writers go on" progress $log $writer
+	require "writers go on" writers_go_on
 	mkdir -p /run/other$i
 	check "a new mount works without it" weft_mount /run/other$i
 	check "and reads" cmp /data/source /run/other$i/source
@@ -40,11 +35,8 @@ for i in 1 2 3; do
 	check "it starts again, and registers with the new leader" weft_start oss1
 	check "start $lead" weft_start "$lead"
 done
-kill -TERM $writer
-wait $writer
-check "writers saw no error" test $? = 0
-cat /run/ack.log
-program $ack --verify -p 2 --log $log $MNT
+check "writers saw no error" writers_stop
+program writers_verify
 
 remount_while_leader_dies() {
 	local killer status

@@ -6,8 +6,6 @@
 # acknowledged are elsewhere. What this does not show is a disk that loses its own cache.
 # seconds: 600
 . "$WEFT_TOP/tests/vm/lib.sh"
-ack=$WEFT_BUILD/tests/fs/ackcheck
-log=/run/ack
 
 # Stopped first, so that no server answers with the errors of a file system that is gone.
 power_off() {
@@ -26,29 +24,24 @@ power_on() {
 	mount -t ext4 "$device" /data
 }
 
-mkdir -p $log
 require "cluster starts" weft_up
 require "mount" weft_mount
 daemons=$(weft_daemons)
-$ack --write -p 3 --seconds 580 --seed 7 --log $log $MNT >/run/ack.log 2>&1 &
-writer=$!
+writers_start /run/ack 3 580
 for round in 1 2 3; do
 	# Configuration, process numbers: what `weft dev` wrote is not what is tested.
 	sync
-	require "writers work" progress $log $writer
+	require "writers work" writers_go_on
 	require "the power goes" power_off
 	require "the power is back" power_on
 	check "start of all" weft_start $daemons
-	require "writers go on" progress $log $writer
+	require "writers go on" writers_go_on
 done
 grep -a -h "applied again from the commit log" $WEFT_DIR/*.log >/run/replayed
 check "servers had lost changes and applied them again" test -s /run/replayed
-kill -TERM $writer
-wait $writer
-check "writers saw no error" test $? = 0
-cat /run/ack.log
-program $ack --verify -p 3 --log $log $MNT
+check "writers saw no error" writers_stop
+program writers_verify
 require "unmount" weft_umount
 require "mount again" weft_mount
-program $ack --verify -p 3 --log $log $MNT
+program writers_verify
 require "unmount again" weft_umount
