@@ -217,7 +217,7 @@ void weft_link_break(struct weft_link *link, int err)
 	link->error = err;
 	if (link->state == WEFT_LINK_READY) {
 		link->state = WEFT_LINK_BROKEN;
-		weft_rail_lost(link->rail, err);
+		weft_rail_lost(link, err);
 		trace_weft_link_down(link, err);
 		mod_delayed_work(weft_link_wq, &link->work, 0);
 	} else if (link->state == WEFT_LINK_CONNECTING) {
@@ -323,7 +323,7 @@ static bool link_ready(struct weft_link *link, const struct weft_handshake *hs)
 		fs->reconnects++;
 	link->tries = 1;
 	link->state = WEFT_LINK_READY;
-	weft_rail_up(link->rail);
+	weft_rail_up(link);
 	if (restarted)
 		peer_restarted(peer, link);
 	if (peer->kind == WEFT_MDT)

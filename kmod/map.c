@@ -7,6 +7,8 @@
  * group that are new, replaces fs->map, and routes all waiting requests again. The map is also
  * fetched when a server knew a newer one, when a connection fails, on each new connection to
  * management (that subscribes again), and every 30 s (every second while requests are parked).
+ * Each fetch tells management what carries this mount's requests, so there is one as well when
+ * that changes (rail.c).
  *
  * A damaged map, or one of another file system, is refused with a message; the old one stays.
  *
@@ -228,7 +230,8 @@ static int map_get(struct weft_fs *fs, void *buf, size_t size, u32 *need)
 		return -ENOMEM;
 	req = rpc->body;
 	req->have_epoch = cpu_to_le64(weft_map_epoch(fs));
-	req->flags = cpu_to_le32(WEFT_MAP_SUBSCRIBE);
+	req->flags = cpu_to_le32(WEFT_MAP_SUBSCRIBE | weft_fs_transport_flags(fs));
+	req->fallbacks = cpu_to_le32(READ_ONCE(fs->fallbacks));
 	iov_iter_kvec(&rpc->in, ITER_DEST, &vec, 1, size);
 	weft_rpc_to_mgmt(rpc);
 	weft_rpc_submit(rpc);

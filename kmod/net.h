@@ -226,6 +226,7 @@ struct weft_fs {
 
 	u64 reconnects, replays, fallbacks;
 	unsigned int fallen; /* peers that are in fallback now */
+	unsigned int up_tcp, up_rdma; /* links to targets that are ready */
 	struct weft_op_stats stats[WEFT_OP_LIMIT];
 	struct weft_inject inject;
 	struct dentry *debugfs;
@@ -265,9 +266,10 @@ const struct weft_addr *weft_rail_addr(const struct weft_rail *rail);
 bool weft_rail_wanted(const struct weft_rail *rail);
 bool weft_link_wanted(const struct weft_link *link);
 bool weft_peer_up(const struct weft_peer *peer);
-void weft_rail_up(struct weft_rail *rail);
-void weft_rail_lost(struct weft_rail *rail, int err);
+void weft_rail_up(struct weft_link *link);
+void weft_rail_lost(struct weft_link *link, int err);
 u32 weft_rail_failed(struct weft_link *link, int err);
+u32 weft_fs_transport_flags(struct weft_fs *fs);
 void weft_peer_addrs(struct weft_peer *peer, const struct weft_addr *addrs, unsigned int n);
 bool weft_subnets_have(const struct weft_fs *fs, const u8 *addr);
 

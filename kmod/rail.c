@@ -84,20 +84,39 @@ bool weft_peer_up(const struct weft_peer *peer)
 	return false;
 }
 
+/*
+ * A link to a target has become ready, or is not any more: the first and the last one of a kind
+ * change what the mount's transport is, and management is told (with the next MAP_GET).
+ */
+static void count_up(struct weft_link *link, int change)
+{
+	struct weft_fs *fs = link->peer->fs;
+	unsigned int *up = link->xprt->ops->rail == WEFT_RAIL_RDMA ? &fs->up_rdma : &fs->up_tcp;
+	bool had = *up;
+
+	if (!link->peer->kind)
+		return;
+	*up += change;
+	if (had != !!*up)
+		weft_map_refresh(fs, 0);
+}
+
 /* The TCP rails of a peer are not needed any more. */
 static void fallback_end(struct weft_peer *peer)
 {
 	peer->fallback = false;
 	peer->fs->fallen--;
 	pr_info_ratelimited("weft: target %u: RDMA works again\n", peer->target);
+	weft_map_refresh(peer->fs, 0); /* which tells management */
 }
 
 /**
- * weft_rail_up() - one of a rail's links is ready
- * @rail: the rail
+ * weft_rail_up() - a link is ready
+ * @link: the link
  */
-void weft_rail_up(struct weft_rail *rail)
+void weft_rail_up(struct weft_link *link)
 {
+	struct weft_rail *rail = link->rail;
 	struct weft_peer *peer = rail->peer;
 	const struct weft_addr *addr = weft_rail_addr(rail);
 	unsigned int i;
@@ -105,6 +124,7 @@ void weft_rail_up(struct weft_rail *rail)
 	rail->up++;
 	rail->failures = 0;
 	rail->error = 0;
+	count_up(link, 1);
 	if (peer->fallback && addr && addr_is_rdma(addr))
 		fallback_end(peer);
 	for (i = 0; rail->up == 1 && i < peer->conns; i++)
@@ -113,11 +133,12 @@ void weft_rail_up(struct weft_rail *rail)
 }
 
 /* weft_rail_lost() - a link that was ready has broken */
-void weft_rail_lost(struct weft_rail *rail, int err)
+void weft_rail_lost(struct weft_link *link, int err)
 {
-	rail->up--;
-	rail->lost++;
-	rail->error = err;
+	link->rail->up--;
+	link->rail->lost++;
+	link->rail->error = err;
+	count_up(link, -1);
 }
 
 /* Has net=auto come to where TCP has to serve? */
@@ -137,6 +158,7 @@ static void fallback_begin(struct weft_peer *peer, int err)
 	pr_warn_ratelimited("weft: target %u: no RDMA rail works (error %d): falling back to TCP\n",
 			    peer->target, err);
 	queue_work(weft_io_wq, &peer->kick);
+	weft_map_refresh(peer->fs, 0);
 }
 
 /**
@@ -208,17 +230,16 @@ void weft_peer_addrs(struct weft_peer *peer, const struct weft_addr *addrs, unsi
 const char *weft_fs_transport(struct weft_fs *fs)
 {
 	static const char *const names[] = { "none", "tcp", "rdma", "tcp+rdma" };
-	struct weft_peer *peer;
-	unsigned int i, kinds = 0;
-	unsigned long id;
 
-	spin_lock(&fs->lock);
-	xa_for_each(&fs->peers, id, peer)
-		for (i = 0; i < peer->naddrs; i++)
-			if (peer->rails[i].up && weft_rail_wanted(&peer->rails[i]))
-				kinds |= addr_is_rdma(&peer->addrs[i]) ? 2 : 1;
-	spin_unlock(&fs->lock);
-	return names[kinds];
+	return names[!!READ_ONCE(fs->up_tcp) + 2 * !!READ_ONCE(fs->up_rdma)];
+}
+
+/* weft_fs_transport_flags() - the same for management: WEFT_MAP_BY_*, WEFT_MAP_FALLEN_BACK */
+u32 weft_fs_transport_flags(struct weft_fs *fs)
+{
+	return (READ_ONCE(fs->up_tcp) ? WEFT_MAP_BY_TCP : 0) |
+	       (READ_ONCE(fs->up_rdma) ? WEFT_MAP_BY_RDMA : 0) |
+	       (READ_ONCE(fs->fallen) ? WEFT_MAP_FALLEN_BACK : 0);
 }
 
 /* weft_subnets_have() - is an address (IPv6, or IPv4-mapped) one of those that rails= allows? */

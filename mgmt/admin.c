@@ -199,6 +199,7 @@ static void status(struct mgmt_server *srv, struct weft_rpc_req *req)
 /* What a listing has besides the state's own records. */
 struct heard {
 	Weft__TargetUsage *usage, **usage_ptrs;
+	Weft__ClientState *clients, **client_ptrs;
 	uint32_t *shards, *silent;
 };
 
@@ -206,6 +207,8 @@ static void heard_fini(struct heard *h)
 {
 	free(h->usage);
 	free(h->usage_ptrs);
+	free(h->clients);
+	free(h->client_ptrs);
 	free(h->shards);
 	free(h->silent);
 }
@@ -245,6 +248,35 @@ static int heard_init(struct heard *h, const struct mgmt_server *srv, size_t *n_
 	return 0;
 }
 
+/* The clients that are connected, with what they said last. */
+static int heard_clients(struct heard *h, const struct mgmt_server *srv, size_t *n_clients)
+{
+	const struct mgmt_sub *sub;
+	size_t n = 0;
+
+	for (sub = srv->subs; sub; sub = sub->next)
+		n += !!sub->session;
+	h->clients = calloc(n + 1, sizeof(*h->clients));
+	h->client_ptrs = calloc(n + 1, sizeof(*h->client_ptrs));
+	if (!h->clients || !h->client_ptrs)
+		return -ENOMEM;
+	n = 0;
+	for (sub = srv->subs; sub; sub = sub->next) {
+		Weft__ClientState *c = &h->clients[n];
+
+		if (!sub->session)
+			continue;
+		weft__client_state__init(c);
+		c->session = sub->session;
+		c->transport = sub->transport;
+		c->fallbacks = sub->fallbacks;
+		c->address = (char *)weft_rpc_conn_peer(sub->conn);
+		h->client_ptrs[n++] = c;
+	}
+	*n_clients = n;
+	return 0;
+}
+
 /* The state's own tables are lent to the reply. */
 static void list(struct mgmt_server *srv, struct weft_rpc_req *req, const Weft__ListRequest *q)
 {
@@ -253,7 +285,8 @@ static void list(struct mgmt_server *srv, struct weft_rpc_req *req, const Weft__
 	Weft__Listing l = WEFT__LISTING__INIT;
 	struct heard h = { 0 };
 
-	if (heard_init(&h, srv, &l.n_usage)) {
+	if (heard_init(&h, srv, &l.n_usage) ||
+	    (q->clients && heard_clients(&h, srv, &l.n_client_states))) {
 		heard_fini(&h);
 		weft_rpc_reply_err(req, -ENOMEM);
 		return;
@@ -274,6 +307,7 @@ static void list(struct mgmt_server *srv, struct weft_rpc_req *req, const Weft__
 	if (q->clients) {
 		l.clients = st->clients;
 		l.n_clients = st->n_clients;
+		l.client_states = h.client_ptrs;
 	}
 	rep.op_case = WEFT__ADMIN_REPLY__OP_LISTING;
 	rep.listing = &l;

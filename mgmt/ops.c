@@ -29,7 +29,7 @@ void mgmt_op_map_get(void *arg, struct weft_rpc_req *req)
 	if (!map)
 		ret = -ENOMEM;
 	if (!ret && le32_to_cpu(q->flags) & WEFT_MAP_SUBSCRIBE)
-		ret = mgmt_server_subscribe(srv, req->conn);
+		ret = mgmt_server_subscribe(srv, req);
 	if (!ret && le64_to_cpu(q->have_epoch) < srv->map_epoch && req->bulk_max >= len)
 		ret = weft_sg_alloc(&req->rep_bulk, srv->cfg.pool, len);
 	if (ret) {

@@ -19,12 +19,6 @@
 #include "proto/map.h"
 #include "proto/mgmtops.h"
 
-/* A connection that subscribed; its priv pointer leads here. */
-struct mgmt_sub {
-	struct mgmt_sub *next, **prev;
-	struct weft_rpc_conn *conn;
-};
-
 static const struct weft_rpc_handler handlers[] = {
 	{ WEFT_OP_MAP_GET, mgmt_op_map_get },
 	{ WEFT_OP_CLIENT_REGISTER, mgmt_op_client_register },
@@ -35,13 +29,14 @@ static const struct weft_rpc_handler handlers[] = {
 
 /* ---- subscribers */
 
-int mgmt_server_subscribe(struct mgmt_server *srv, struct weft_rpc_conn *conn)
+static int subscribe(struct mgmt_server *srv, struct weft_rpc_conn *conn, struct mgmt_sub **out)
 {
 	struct mgmt_sub *sub = *weft_rpc_conn_priv(conn);
 
+	*out = sub;
 	if (sub)
 		return 0;
-	sub = calloc(1, sizeof(*sub));
+	*out = sub = calloc(1, sizeof(*sub));
 	if (!sub)
 		return -ENOMEM;
 	sub->conn = conn;
@@ -52,6 +47,20 @@ int mgmt_server_subscribe(struct mgmt_server *srv, struct weft_rpc_conn *conn)
 	srv->subs = sub;
 	*weft_rpc_conn_priv(conn) = sub;
 	return 0;
+}
+
+int mgmt_server_subscribe(struct mgmt_server *srv, const struct weft_rpc_req *req)
+{
+	const struct weft_map_get_req *q = req->body;
+	struct mgmt_sub *sub;
+	int ret = subscribe(srv, req->conn, &sub);
+
+	if (!ret && weft_rpc_conn_role(req->conn) == WEFT_ROLE_CLIENT) {
+		sub->session = req->session;
+		sub->transport = le32_to_cpu(q->flags) & WEFT_MAP_TRANSPORT;
+		sub->fallbacks = le32_to_cpu(q->fallbacks);
+	}
+	return ret;
 }
 
 static void conn_closed(void *arg, struct weft_rpc_conn *conn)

@@ -24,8 +24,6 @@
 #define MGMT_LEASE_MS_DEFAULT 15000
 #define MGMT_EXPIRY_NS (250 * WEFT_NS_PER_MS)
 
-struct mgmt_sub;
-
 /**
  * struct mgmt_server_cfg - a server
  * @env: the loop
@@ -46,6 +44,21 @@ struct mgmt_server_cfg {
 	uint32_t lease_ms;
 	void (*broken)(void *arg, const char *sentence);
 	void *arg;
+};
+
+/**
+ * struct mgmt_sub - a connection that subscribed; its priv pointer leads here
+ * @conn: the connection
+ * @session: the client that it belongs to, as it says; 0: a server's or a tool's
+ * @transport: WEFT_MAP_TRANSPORT flags of the client's last MAP_GET
+ * @fallbacks: of the client since its mount
+ */
+struct mgmt_sub {
+	struct mgmt_sub *next, **prev;
+	struct weft_rpc_conn *conn;
+	uint64_t session;
+	uint32_t transport;
+	uint32_t fallbacks;
 };
 
 /**
@@ -129,13 +142,13 @@ void mgmt_server_propose(struct mgmt_server *srv, const Weft__Command *cmd,
 const void *mgmt_server_map(struct mgmt_server *srv, size_t *len);
 
 /**
- * mgmt_server_subscribe() - push new epochs to a connection
+ * mgmt_server_subscribe() - push new epochs to a connection, note what a client says of itself
  * @srv: the server
- * @conn: the connection
+ * @req: a MAP_GET
  *
  * Return: 0 or -ENOMEM.
  */
-int mgmt_server_subscribe(struct mgmt_server *srv, struct weft_rpc_conn *conn);
+int mgmt_server_subscribe(struct mgmt_server *srv, const struct weft_rpc_req *req);
 
 /* ops.c, admin.c: handlers of the service; arg is the server. */
 void mgmt_op_map_get(void *arg, struct weft_rpc_req *req);

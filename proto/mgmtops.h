@@ -11,14 +11,22 @@
 /*
  * MAP_GET: the map (proto/map.h) in bulk if it is newer than @have_epoch, else no bulk.
  * SUBSCRIBE: from now on MAP_PUSH tells of each new epoch; the receiver then fetches it.
+ *
+ * A client (hdr.session is its id) that subscribes also says what carries its requests to metadata
+ * and data servers now, and asks again when that changes: management shows the last it heard for
+ * as long as the connection lives.
  */
 struct weft_map_get_req {
 	__le64 have_epoch;
-	__le32 flags; /* WEFT_MAP_SUBSCRIBE */
-	__le32 reserved;
+	__le32 flags;	  /* WEFT_MAP_* */
+	__le32 fallbacks; /* of the client, from RDMA to TCP, since its mount */
 };
 WEFT_ASSERT_SIZE(struct weft_map_get_req, 16);
 #define WEFT_MAP_SUBSCRIBE 0x0001
+#define WEFT_MAP_BY_TCP 0x0002	  /* it has connections of TCP */
+#define WEFT_MAP_BY_RDMA 0x0004	  /* and of RDMA */
+#define WEFT_MAP_FALLEN_BACK 0x0008 /* by TCP where RDMA was preferred, and does not work */
+#define WEFT_MAP_TRANSPORT (WEFT_MAP_BY_TCP | WEFT_MAP_BY_RDMA | WEFT_MAP_FALLEN_BACK)
 
 /* @map_len: bytes of the whole map; if hdr.bulk_max was smaller, nothing is sent. */
 struct weft_map_get_rep {

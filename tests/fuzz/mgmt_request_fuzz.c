@@ -93,10 +93,10 @@ void mgmt_server_propose(struct mgmt_server *srv, const Weft__Command *cmd,
 	done(srv, req, &res);
 }
 
-int mgmt_server_subscribe(struct mgmt_server *srv, struct weft_rpc_conn *conn)
+int mgmt_server_subscribe(struct mgmt_server *srv, const struct weft_rpc_req *req)
 {
 	(void)srv;
-	(void)conn;
+	(void)req;
 	return 0;
 }
 

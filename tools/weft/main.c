@@ -42,8 +42,12 @@ static const struct command {
 	  "usage: weft group list\n" },
 	{ "pool", "list", weft_cmd_pool_list, "pools and their redundancy",
 	  "usage: weft pool list\n" },
-	{ "client", "list", weft_cmd_client_list, "the latest mounts that registered",
-	  "usage: weft client list\n" },
+	{ "client", "list", weft_cmd_client_list, "mounts, and what carries their requests",
+	  "usage: weft client list\n\n"
+	  "The mounts that registered lately and those that are connected now, with what carries\n"
+	  "their requests to metadata and data servers (tcp, rdma), and how often TCP had to take\n"
+	  "over from RDMA since they were mounted (net=auto). A client of the library does not say\n"
+	  "what it uses.\n" },
 	{ "fs", "create", weft_cmd_fs_create, "lay out the file system on the targets that are up",
 	  "usage: weft fs create [--shards N] [--chunk-size BYTES] [--replicas N]\n\n"
 	  "Makes a group of each target that is up, spreads the virtual shards over the metadata\n"

@@ -11,6 +11,7 @@
 #include "common/target.h"
 #include "common/uuid.h"
 #include "proto/map.h"
+#include "proto/mgmtops.h"
 #include "tools/weft/weft.h"
 
 static const char *state_name(bool up)
@@ -273,15 +274,63 @@ int weft_cmd_pool_list(struct weft_cmd *cmd, int argc, char **argv)
 
 /* ---- clients */
 
+/* Those that registered lately, then those that are connected: old ones have no registration. */
 static size_t client_count(const Weft__Listing *l)
 {
-	return l->n_clients;
+	return l->n_clients + l->n_client_states;
+}
+
+static const char *client_host(const Weft__Listing *l, uint64_t session)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_clients; i++)
+		if (l->clients[i]->session == session)
+			return l->clients[i]->host;
+	return NULL;
+}
+
+static const Weft__ClientState *client_state(const Weft__Listing *l, uint64_t session)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_client_states; i++)
+		if (l->client_states[i]->session == session)
+			return l->client_states[i];
+	return NULL;
+}
+
+/* By the flags of its last MAP_GET; "-": it is connected to no server of data or metadata. */
+static const char *transport_name(uint32_t flags)
+{
+	static const char *const names[] = { "-", "tcp", "rdma", "tcp+rdma" };
+
+	if (flags & WEFT_MAP_FALLEN_BACK)
+		return flags & WEFT_MAP_BY_RDMA ? "rdma, tcp (fallback)" : "tcp (fallback)";
+	return names[!!(flags & WEFT_MAP_BY_TCP) + 2 * !!(flags & WEFT_MAP_BY_RDMA)];
 }
 
 static json_t *client_row(const Weft__Listing *l, size_t i)
 {
-	return json_pack("{s:I, s:s}", "session", (json_int_t)l->clients[i]->session, "host",
-			 l->clients[i]->host);
+	const Weft__ClientState *s;
+	const char *host = NULL;
+	uint64_t session;
+
+	if (i < l->n_clients) {
+		session = l->clients[i]->session;
+		host = l->clients[i]->host;
+		s = client_state(l, session);
+	} else {
+		s = l->client_states[i - l->n_clients];
+		session = s->session;
+		if (client_host(l, session))
+			return NULL;
+	}
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:b}", "session", (json_int_t)session,
+			 "host", host ? host : "-", "state", s ? "connected" : "gone", "address",
+			 s ? s->address : "-", "transport", s ? transport_name(s->transport) : "-",
+			 "fallbacks", (json_int_t)(s ? s->fallbacks : 0), "fallen_back",
+			 s && s->transport & WEFT_MAP_FALLEN_BACK);
 }
 
 int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv)
@@ -289,6 +338,10 @@ int weft_cmd_client_list(struct weft_cmd *cmd, int argc, char **argv)
 	static const struct weft_column columns[] = {
 		{ "session", "SESSION", 0 },
 		{ "host", "HOST", 0 },
+		{ "state", "STATE", 0 },
+		{ "address", "ADDRESS", 0 },
+		{ "transport", "TRANSPORT", 0 },
+		{ "fallbacks", "FALLBACKS", 0 },
 		{ NULL, NULL, 0 },
 	};
 	static const struct list list = { columns, client_count, client_row, true };

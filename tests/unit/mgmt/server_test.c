@@ -215,6 +215,11 @@ static bool has_called(void)
 {
 	return f.called == 1;
 }
+static bool nobody_subscribes(void)
+{
+	return !f.server->subs;
+}
+
 static bool usage_known(void)
 {
 	return f.server->vitals.ntargets && f.server->vitals.usage[0].known;
@@ -408,22 +413,29 @@ static void ask(const void *buf, size_t len, uint32_t timeout_ms)
 	until(has_called);
 }
 
-/* errno that the reply in call carries */
-static uint32_t answer(void)
+/* The reply in call. */
+static Weft__AdminReply *answered(void)
 {
 	Weft__AdminReply *rep;
 	uint8_t flat[4096];
-	uint32_t error;
 	size_t n;
 
 	CU_ASSERT_EQUAL_FATAL(weft_rpc_err(&call.call), 0);
 	n = weft_sg_read(&call.call.bulk_in, 0, flat, sizeof(flat));
 	rep = weft__admin_reply__unpack(NULL, n, flat);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(rep);
-	error = rep->error;
-	CU_ASSERT_EQUAL(!error, !rep->message[0]);
-	weft__admin_reply__free_unpacked(rep, NULL);
+	CU_ASSERT_EQUAL(!rep->error, !rep->message[0]);
 	weft_rpc_call_fini(&call.call);
+	return rep;
+}
+
+/* The errno that it carries. */
+static uint32_t answer(void)
+{
+	Weft__AdminReply *rep = answered();
+	uint32_t error = rep->error;
+
+	weft__admin_reply__free_unpacked(rep, NULL);
 	return error;
 }
 
@@ -449,6 +461,7 @@ static size_t pack_op(uint8_t *buf, int op)
 		q.heartbeat = &beat;
 		break;
 	case WEFT__ADMIN_REQUEST__OP_LIST:
+		list.clients = true;
 		q.list = &list;
 		break;
 	case WEFT__ADMIN_REQUEST__OP_NODE_LEAVE:
@@ -464,6 +477,60 @@ static uint32_t ask_op(int op)
 
 	ask(buf, pack_op(buf, op), 5000);
 	return answer();
+}
+
+static void tell_transport(uint32_t flags, uint32_t fallbacks)
+{
+	struct weft_map_get_req q = { .flags = cpu_to_le32(WEFT_MAP_SUBSCRIBE | flags),
+				      .fallbacks = cpu_to_le32(fallbacks) };
+
+	memset(&call, 0, sizeof(call));
+	f.called = 0;
+	call.call.opcode = WEFT_OP_MAP_GET;
+	call.done = call_done;
+	CU_ASSERT_EQUAL_FATAL(weft_mapclient_call(f.mc, &call, &q, sizeof(q), NULL, 0), 0);
+	until(has_called);
+	CU_ASSERT_EQUAL(weft_rpc_err(&call.call), 0);
+	weft_rpc_call_fini(&call.call);
+}
+
+/* Is client 77 listed, with these flags and fallbacks? */
+static bool listed(uint32_t flags, uint32_t fallbacks)
+{
+	Weft__AdminReply *rep;
+	const Weft__Listing *l;
+	uint8_t buf[64];
+	bool is;
+
+	ask(buf, pack_op(buf, WEFT__ADMIN_REQUEST__OP_LIST), 5000);
+	rep = answered();
+	l = rep->listing;
+	is = l->n_client_states == 1 && l->client_states[0]->session == 77 &&
+	     l->client_states[0]->transport == flags &&
+	     l->client_states[0]->fallbacks == fallbacks &&
+	     !strncmp(l->client_states[0]->address, "127.0.0.1", 9);
+	weft__admin_reply__free_unpacked(rep, NULL);
+	return is;
+}
+
+/* A client says what carries its requests; what it said last is shown while it is connected. */
+static void clients(void)
+{
+	setup();
+	tell_transport(WEFT_MAP_BY_RDMA, 0); /* no client */
+	CU_ASSERT_FALSE(listed(WEFT_MAP_BY_RDMA, 0));
+	client_stop();
+	client_start(WEFT_ROLE_CLIENT);
+	weft_rpc_client_set_session(f.client, 77);
+	tell_transport(WEFT_MAP_BY_RDMA, 0);
+	CU_ASSERT(listed(WEFT_MAP_BY_RDMA, 0));
+	tell_transport(WEFT_MAP_BY_TCP | WEFT_MAP_FALLEN_BACK | 0x8000, 3);
+	CU_ASSERT(listed(WEFT_MAP_BY_TCP | WEFT_MAP_FALLEN_BACK, 3));
+	client_stop();
+	client_start(WEFT_ROLE_SERVER);
+	until(nobody_subscribes);
+	CU_ASSERT_FALSE(listed(WEFT_MAP_BY_TCP | WEFT_MAP_FALLEN_BACK, 3));
+	teardown();
 }
 
 static void refusals(void)
@@ -510,6 +577,7 @@ int main(void)
 	CU_add_test(s, "a node that was taken for dead registers again", taken_for_dead);
 	CU_add_test(s, "a target of another file system", stranger);
 	CU_add_test(s, "leadership is lost and won", leadership);
+	CU_add_test(s, "clients say what carries their requests", clients);
 	CU_add_test(s, "requests that are refused", refusals);
 	CU_add_test(s, "requests that are none", nonsense);
 	CU_basic_set_mode(CU_BRM_NORMAL);

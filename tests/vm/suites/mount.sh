@@ -4,12 +4,23 @@
 . "$WEFT_TOP/tests/vm/lib.sh"
 
 mounted() { grep -q " $MNT weft " /proc/mounts; }
+# Its own address, and what it uses: management is told within moments.
+until_known() {
+	local try
+	for try in $(seq 50); do
+		weft client list --config $WEFT_DIR/weft.conf | grep -q " connected .* $WEFT_NET " && return
+		sleep 0.1
+	done
+	weft client list --config $WEFT_DIR/weft.conf
+	return 1
+}
 mount_with() { mount -t weft "$WEFT_SOURCE" $MNT -o "${WEFT_OPTIONS:+$WEFT_OPTIONS,}$1"; }
 
 require "cluster starts" weft_up
 require "mount" weft_mount
 check "listed in /proc/mounts" mounted
 check "statfs has space" test "$(stat -f -c %b $MNT)" -gt 0
+check "management knows by what it is connected" until_known
 check "root is a directory" test "$(stat -c %F $MNT)" = directory
 check "root belongs to root" test "$(stat -c %u:%g $MNT)" = 0:0
 refuse "unmount while it is used" bash -c "cd $MNT && exec umount $MNT"
