@@ -93,7 +93,7 @@ struct weft_rpc_handler {
  *	nowhere); or NULL
  * @credits: requests that a connection may have outstanding, 0: 64
  * @stall_ms: a connection whose oldest reply is not taken by the peer for so long is closed (at the
- *	earliest after half of it), 0: 30 s
+ *	earliest after half of it; time in which this loop did not run does not count), 0: 30 s
  */
 struct weft_rpc_service_cfg {
 	struct weft_env *env;

@@ -343,13 +343,17 @@ static void slow_reader(void)
 	fx_stop(&f);
 }
 
-/* One that reads gets all, and keeps its connection, though it takes longer than a stall. */
+/*
+ * One that reads gets all, and keeps its connection, though it takes longer than a stall, and
+ * though the server does not run for a while.
+ */
 static void steady_reader(void)
 {
 	static char data[WEFT_BULK_MAX];
 	struct fixture f = { .credits = SLOW_READS, .stall_ms = 600 };
 	struct weft_rpc_call w = { 0 };
 	size_t got = 0, all;
+	int pauses = 3; /* the first check only begins to wait */
 	ssize_t n;
 	int fd;
 
@@ -366,6 +370,8 @@ static void steady_reader(void)
 		while ((n = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
 			got += n;
 		CU_ASSERT_FATAL(n < 0 && errno == EAGAIN);
+		if (got > all / 2 && pauses-- > 0)
+			usleep(500 * 1000);
 	}
 	CU_ASSERT_EQUAL(got, all);
 	CU_ASSERT_EQUAL(f.reads, SLOW_READS);
