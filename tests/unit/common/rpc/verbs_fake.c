@@ -479,7 +479,8 @@ static void queue_event(struct fake_id *id, enum rdma_cm_event_type type, int st
 		/* What one side starts, the other answers. */
 		e->ev.param.conn.responder_resources = p->initiator_depth;
 		e->ev.param.conn.initiator_depth = p->responder_resources;
-		memcpy(e->data, p->private_data, p->private_data_len);
+		if (p->private_data_len)
+			memcpy(e->data, p->private_data, p->private_data_len);
 		e->ev.param.conn.private_data = e->data;
 		e->ev.param.conn.private_data_len = 56;
 	}
