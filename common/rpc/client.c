@@ -132,7 +132,7 @@ int weft_rpc_peer_set_addrs(struct weft_rpc_peer *p, const struct weft_rpc_addr 
 	memcpy(p->addrs, addrs, naddrs * sizeof(*addrs));
 	p->naddrs = naddrs;
 	for (i = 0; i < p->nlinks; i++) {
-		p->links[i].addr = i % preferred(addrs, naddrs);
+		p->links[i].addr = p->links[i].home = i % preferred(addrs, naddrs);
 		if (p->links[i].xprt)
 			rpc_link_break(&p->links[i], "the target has moved", 0);
 		if (p->queue.first)
@@ -267,7 +267,7 @@ static struct weft_rpc_link *best_link(struct weft_rpc_peer *p)
 	struct weft_rpc_link *best = NULL, *l;
 
 	for (l = p->links; l < p->links + p->nlinks; l++)
-		if (l->state == LINK_UP && l->outstanding < l->limit &&
+		if (l->state == LINK_UP && !l->leaving && l->outstanding < l->limit &&
 		    (!best || l->outstanding < best->outstanding))
 			best = l;
 	return best;
@@ -378,6 +378,7 @@ void rpc_call_replied(struct weft_rpc_link *l, struct weft_rpc_call *c, struct w
 	c->rep_tail_len = m->text_len - body_len;
 	weft_sg_fini(&c->bulk_in);
 	weft_sg_move(&c->bulk_in, &m->bulk);
+	rpc_link_settle(l);
 	rpc_peer_pump(l->peer);
 	c->done(c);
 }

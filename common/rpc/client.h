@@ -53,6 +53,7 @@ struct weft_rpc_addr {
  * @secret: shared secret or NULL
  * @secret_len: its length
  * @session: client id put into every request
+ * @return_ms: after a fallback to another kind of rail: time between attempts to go back, 0: 15 s
  * @push: a one-way message came from a peer; body and tail are valid during the call; or NULL
  * @arg: first argument of @push
  */
@@ -64,6 +65,7 @@ struct weft_rpc_client_cfg {
 	const void *secret;
 	size_t secret_len;
 	uint64_t session;
+	uint32_t return_ms;
 	void (*push)(void *arg, struct weft_rpc_peer *peer, uint16_t opcode, const void *body,
 		     size_t body_len, const void *tail, size_t tail_len);
 	void *arg;
@@ -220,6 +222,7 @@ uint32_t weft_rpc_peer_target(const struct weft_rpc_peer *p);
  * @connects: connections made
  * @breaks: connections lost
  * @fallbacks: connections made to an address of another kind than the first one
+ * @returns: connections of these that went back to one of the first kind
  * @up: connections there now
  * @outstanding: calls not answered yet
  */
@@ -229,6 +232,7 @@ struct weft_rpc_peer_stats {
 	uint64_t connects;
 	uint64_t breaks;
 	uint64_t fallbacks;
+	uint64_t returns;
 	uint32_t up;
 	uint32_t outstanding;
 };

@@ -71,8 +71,12 @@ struct weft_rpc_client {
 
 /**
  * struct weft_rpc_link - one connection of a peer
- * @timer: handshake timeout, or the pause before the next attempt
+ * @timer: handshake timeout, or the pause before the next attempt; of a link that fell back to
+ *	another kind of rail: the pause before, and the limit of, a probe
  * @addr: index of the address tried next
+ * @home: the one of the kind that is preferred which this link begins with
+ * @probe: after a fallback: tries whether @home can be connected; nothing is sent there
+ * @leaving: it can: no more requests are sent, and when all are answered it goes there
  * @fails: attempts that failed and connections that broke since the last reply
  * @limit: requests that may be outstanding
  * @sent: calls whose reply is awaited, oldest first
@@ -83,7 +87,9 @@ struct weft_rpc_link {
 	struct weft_xprt *xprt;
 	enum link_state state;
 	struct weft_timer timer;
-	unsigned int addr;
+	unsigned int addr, home;
+	struct weft_xprt *probe;
+	bool leaving;
 	unsigned int fails;
 	uint32_t limit, max_limit;
 	uint32_t outstanding;
@@ -121,6 +127,8 @@ void rpc_call_replied(struct weft_rpc_link *l, struct weft_rpc_call *c, struct w
 void rpc_link_init(struct weft_rpc_peer *p, struct weft_rpc_link *l, unsigned int addr);
 /* Begins to connect when it is down. */
 void rpc_link_kick(struct weft_rpc_link *l, bool now);
+/* A reply has come: if it was the last one that a link which is leaving waited for, it goes. */
+void rpc_link_settle(struct weft_rpc_link *l);
 /* Closes the connection; its calls are requeued; connects again when there is work. */
 void rpc_link_break(struct weft_rpc_link *l, const char *why, int err);
 /* Closes the connection for good; its calls go back to the queue. */

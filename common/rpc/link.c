@@ -9,6 +9,10 @@
  * (jittered). A handshake that the server refuses for good ends the waiting calls with its
  * status. A server that cannot prove the secret is refused here (WEFT_S_AUTH).
  *
+ * Addresses of another kind than the first one's are for need (RDMA, then TCP). A link that came to
+ * one tries every 15 s, with a connection that is for nothing else, whether its first address can be
+ * connected again; if so it takes no more requests, and goes there when all are answered.
+ *
  * Belongs to the client's loop. A transport's connection is closed before the next is opened.
  */
 #include <errno.h>
@@ -23,16 +27,34 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define RETURN_MS 15000
+#define SETTLE_MS 50 /* calls may end without a reply: looked at so often */
 
 static struct weft_env *link_env(struct weft_rpc_link *l)
 {
 	return l->peer->client->cfg.env;
 }
 
+static bool link_fallen(const struct weft_rpc_link *l)
+{
+	return l->peer->addrs[l->addr].kind != l->peer->addrs[0].kind;
+}
+
+static void probe_close(struct weft_rpc_link *l)
+{
+	struct weft_xprt *x = l->probe;
+
+	l->probe = NULL;
+	if (x)
+		weft_xprt_close(x);
+}
+
 static void link_close(struct weft_rpc_link *l)
 {
 	struct weft_xprt *x = l->xprt;
 
+	probe_close(l);
+	l->leaving = false;
 	if (l->state == LINK_UP)
 		l->peer->stats.up--;
 	l->state = LINK_DOWN;
@@ -72,8 +94,8 @@ void rpc_link_break(struct weft_rpc_link *l, const char *why, int err)
 	link_close(l);
 	rpc_peer_requeue(l);
 	/* An address of the kind for need is left when there is a reason to connect anew. */
-	if (p->addrs[l->addr].kind != p->addrs[0].kind)
-		l->addr = 0;
+	if (link_fallen(l))
+		l->addr = l->home;
 	if (p->queue.first)
 		link_backoff(l);
 	/* Until a reply comes pauses grow: a server may close at the sight of a request. */
@@ -140,12 +162,24 @@ static void link_connected(void *arg, int err)
 		send_init(l);
 }
 
+/* After a fallback: when to try the kind that is preferred. */
+static void return_later(struct weft_rpc_link *l)
+{
+	uint32_t ms = l->peer->client->cfg.return_ms, jitter;
+
+	ms = ms ? ms : RETURN_MS;
+	weft_env_random(link_env(l), &jitter, sizeof(jitter));
+	ms += jitter % (ms / 4 + 1);
+	weft_timer_start(link_env(l), &l->timer, ms * WEFT_NS_PER_MS);
+}
+
 static void link_up(struct weft_rpc_link *l)
 {
 	const struct weft_rpc_addr *a = &l->peer->addrs[l->addr];
 
 	weft_timer_stop(link_env(l), &l->timer);
-	if (a->kind != l->peer->addrs[0].kind) {
+	if (link_fallen(l)) {
+		return_later(l);
 		l->peer->stats.fallbacks++;
 		weft_warn_peer("fell back to another kind of rail", "target=%u addr=%s:%u kind=%s",
 			       l->peer->target, a->host, a->port, weft_xprt_kind(a->kind)->name);
@@ -341,11 +375,91 @@ static void link_connect(struct weft_rpc_link *l)
 		link_failed(l, strerror(-ret), ret, 0);
 }
 
+/* ---- back to the kind of rail that is preferred */
+
+void rpc_link_settle(struct weft_rpc_link *l)
+{
+	struct weft_rpc_peer *p = l->peer;
+
+	if (!l->leaving || l->outstanding)
+		return;
+	weft_info("back to the preferred kind of rail", "target=%u addr=%s:%u", p->target,
+		  p->addrs[l->home].host, p->addrs[l->home].port);
+	p->stats.returns++;
+	link_close(l);
+	l->addr = l->home;
+	link_connect(l);
+}
+
+/* Its link is not touched here but by the last step: the probe was all that called back. */
+static void probe_connected(void *arg, int err)
+{
+	struct weft_rpc_link *l = arg;
+
+	probe_close(l);
+	if (err) {
+		return_later(l);
+		return;
+	}
+	l->leaving = true;
+	weft_timer_start(link_env(l), &l->timer, SETTLE_MS * WEFT_NS_PER_MS);
+	rpc_link_settle(l);
+}
+
+/* Neither is asked for: the server has nothing to say before INIT. */
+static int probe_place(void *arg, struct weft_msg *m)
+{
+	(void)arg;
+	(void)m;
+	return -EPROTO;
+}
+
+static void probe_received(void *arg, struct weft_msg *m)
+{
+	(void)arg;
+	weft_msg_free(m);
+}
+
+static const struct weft_xprt_cb probe_cb = {
+	.connected = probe_connected,
+	.place = probe_place,
+	.received = probe_received,
+	.sent = link_sent,
+	.broken = probe_connected,
+};
+
+static void probe_start(struct weft_rpc_link *l)
+{
+	struct weft_rpc_peer *p = l->peer;
+	const struct weft_rpc_addr *a = &p->addrs[l->home];
+
+	if (weft_xprt_kind(a->kind)->connect(link_env(l), a->host, a->port, p->client->cfg.pool,
+					     &probe_cb, l, &l->probe))
+		return_later(l);
+	else
+		weft_timer_start(link_env(l), &l->timer, RPC_HANDSHAKE_MS * WEFT_NS_PER_MS);
+}
+
+static void return_timer(struct weft_rpc_link *l)
+{
+	if (l->leaving) {
+		weft_timer_start(link_env(l), &l->timer, SETTLE_MS * WEFT_NS_PER_MS);
+		rpc_link_settle(l);
+	} else if (l->probe) {
+		probe_close(l);
+		return_later(l);
+	} else {
+		probe_start(l);
+	}
+}
+
 static void link_timer(void *arg)
 {
 	struct weft_rpc_link *l = arg;
 
-	if (l->state != LINK_DOWN)
+	if (l->state == LINK_UP)
+		return_timer(l);
+	else if (l->state != LINK_DOWN)
 		link_failed(l, "no answer", -ETIMEDOUT, 0);
 	else if (l->peer->queue.first)
 		link_connect(l);
@@ -360,6 +474,6 @@ void rpc_link_kick(struct weft_rpc_link *l, bool now)
 void rpc_link_init(struct weft_rpc_peer *p, struct weft_rpc_link *l, unsigned int addr)
 {
 	l->peer = p;
-	l->addr = addr;
+	l->addr = l->home = addr;
 	weft_timer_init(&l->timer, link_timer, l);
 }

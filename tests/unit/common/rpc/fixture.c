@@ -161,6 +161,7 @@ static void watchdog(void *arg)
 void fx_start(struct fixture *f)
 {
 	struct weft_rpc_client_cfg cc = { .role = WEFT_ROLE_CLIENT, .session = 99,
+					  .return_ms = f->return_ms,
 					  .push = got_push, .arg = f, .secret = f->client_secret,
 					  .secret_len = f->client_secret
 							? strlen(f->client_secret) : 0 };

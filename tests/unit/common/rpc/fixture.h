@@ -37,6 +37,7 @@ struct fixture {
 	uint32_t client_target;
 	uint16_t port, credits;
 	uint32_t stall_ms;
+	uint32_t return_ms;
 	unsigned int runs, reads, replays, pushes, waiting;
 	struct weft_sg stored;
 	struct weft_timer watchdog;

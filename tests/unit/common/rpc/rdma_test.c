@@ -7,6 +7,7 @@
  */
 #include <arpa/inet.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/rpc/rdma_stats.h"
@@ -563,20 +564,39 @@ static void pool_used_up(void)
 	fx_stop(&f);
 }
 
-/* An RDMA address where nobody is, and a TCP one: used while need be, counted. */
+/*
+ * An RDMA address where nobody is, and a TCP one: used while need be, counted; when somebody
+ * listens at the RDMA address calls go there again, and none is lost or held up by that.
+ */
 static void falls_back(void)
 {
 	struct weft_rpc_addr a[2] = { { .host = "127.0.0.1", .port = 1, .kind = WEFT_RAIL_RDMA },
 				      { .host = "127.0.0.1", .kind = WEFT_RAIL_TCP } };
-	struct fixture f = { 0 };
+	struct fixture f = { .return_ms = 50 };
+	const struct weft_rpc_peer_stats *st;
+	uint64_t reads;
+	int i;
 
 	fx_kind = WEFT_RAIL_TCP;
 	fx_start(&f);
 	fx_kind = WEFT_RAIL_RDMA;
+	st = weft_rpc_peer_stats(f.peer);
 	a[1].port = f.port;
 	CU_ASSERT_EQUAL(weft_rpc_peer_set_addrs(f.peer, a, 2), 0);
 	CU_ASSERT_EQUAL(write_of(&f, 50000), 0);
-	CU_ASSERT(weft_rpc_peer_stats(f.peer)->fallbacks > 0);
+	CU_ASSERT(st->fallbacks > 0);
+	usleep(120 * 1000); /* probes that find nobody */
+	for (i = 0; i < 20; i++)
+		CU_ASSERT_EQUAL(write_of(&f, 50000), 0);
+	CU_ASSERT_EQUAL(st->returns, 0);
+	CU_ASSERT_EQUAL(weft_rpc_server_listen(f.srv, &a[0]), 1);
+	reads = weft_rdma_stats.reads;
+	for (i = 0; i < 100000 && (!st->returns || weft_rdma_stats.reads == reads); i++)
+		CU_ASSERT_EQUAL(write_of(&f, 50000), 0);
+	CU_ASSERT(st->returns > 0);
+	CU_ASSERT(weft_rdma_stats.reads > reads);
+	CU_ASSERT_EQUAL(st->replays, 0);
+	CU_ASSERT_EQUAL(st->breaks, 0);
 	fx_stop(&f);
 }
 
