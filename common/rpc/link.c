@@ -9,9 +9,9 @@
  * (jittered). A handshake that the server refuses for good ends the waiting calls with its
  * status. A server that cannot prove the secret is refused here (WEFT_S_AUTH).
  *
- * Addresses of another kind than the first one's are for need (RDMA, then TCP). A link that came to
- * one tries every 15 s, with a connection that is for nothing else, whether its first address can be
- * connected again; if so it takes no more requests, and goes there when all are answered.
+ * Addresses of another kind than the first one's are for need (RDMA, then TCP). A link that came
+ * to one tries every 15 s, with a connection that is for nothing else, whether its first address
+ * can be connected again; if so it takes no more requests, and goes there when all are answered.
  *
  * Belongs to the client's loop. A transport's connection is closed before the next is opened.
  */
