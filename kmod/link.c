@@ -9,9 +9,10 @@
  * A link's work takes it from DOWN through CONNECTING (open, see handshake.c) to READY. When a
  * connection fails the link is BROKEN; the work closes the transport, routes what was outstanding
  * again (same id, same slot, marked as replay; over another link if there is one), and connects
- * again after a pause (rail.c). A peer that has stopped answering is found out by PING:
- * sent when requests are outstanding and nothing was heard for 5 s; after 30 s of silence the
- * connection is given up.
+ * again after a pause (rail.c). A host that has gone is found out by the transport, whether
+ * anything is outstanding or not (TCP's keepalive; probe() every 5 s). A server that has stopped
+ * answering is found out by PING: sent when requests are outstanding and nothing was heard for
+ * 5 s; after 30 s of silence the connection is given up.
  *
  * fs->lock protects all of it. A transport is called without it; whoever calls holds references to
  * transport and request, and a closed transport ignores a late call.
@@ -123,14 +124,19 @@ static bool link_has_room(const struct weft_link *link, const struct weft_rpc *r
 	return link->nsent + reserve < link->window;
 }
 
-/* The ready link with the fewest bytes under way that has room for @rpc. */
+/*
+ * The ready link with the fewest bytes under way that has room for @rpc. Of equal ones that of the
+ * rail whose turn it is: little load would go over the first rail alone otherwise, and a fault of
+ * another one be found only when it is needed.
+ */
 static struct weft_link *peer_pick(struct weft_peer *peer, const struct weft_rpc *rpc)
 {
 	struct weft_link *best = NULL;
 	unsigned int i;
 
 	for (i = 0; i < peer->nlinks; i++) {
-		struct weft_link *link = &peer->links[i];
+		struct weft_link *link =
+			&peer->links[(peer->turn * peer->conns + i) % peer->nlinks];
 
 		if (link->state != WEFT_LINK_READY || !link_has_room(link, rpc) ||
 		    !weft_rail_wanted(link->rail))
@@ -139,6 +145,8 @@ static struct weft_link *peer_pick(struct weft_peer *peer, const struct weft_rpc
 		    (link->bytes == best->bytes && link->nsent < best->nsent))
 			best = link;
 	}
+	if (best)
+		peer->turn = best->rail->index + 1;
 	return best;
 }
 
@@ -446,6 +454,7 @@ static void link_watch(struct work_struct *work)
 {
 	struct weft_link *link = container_of(work, struct weft_link, watch.work);
 	struct weft_fs *fs = link->peer->fs;
+	struct weft_xprt *probe = NULL;
 	unsigned long silent;
 	bool ping = false;
 
@@ -463,7 +472,15 @@ static void link_watch(struct work_struct *work)
 		weft_link_break(link, -ESHUTDOWN); /* stood in for a rail that works again */
 	else
 		ping = silent >= WATCH - HZ && !link->ping;
+	if (link->state == WEFT_LINK_READY && link->xprt->ops->probe) {
+		probe = link->xprt;
+		weft_xprt_get(probe);
+	}
 	spin_unlock(&fs->lock);
+	if (probe) {
+		probe->ops->probe(probe);
+		weft_xprt_put(probe);
+	}
 	if (ping)
 		link_ping(link);
 	queue_delayed_work(weft_link_wq, &link->watch, WATCH);

@@ -118,6 +118,7 @@ struct weft_rail {
  * @failures: handshakes failed since the last good one
  * @conns: links of each rail
  * @links: of all rails, rail by rail
+ * @turn: rail that gets the next request when all are equally loaded
  * @fallback: net=auto: no RDMA rail works, those of TCP are used
  */
 struct weft_peer {
@@ -132,7 +133,7 @@ struct weft_peer {
 	struct list_head queue;
 	struct weft_slots slots;
 	struct work_struct kick; /* weft_peer_kick() for those who hold fs->lock */
-	unsigned int nrails, conns, nlinks;
+	unsigned int nrails, conns, nlinks, turn;
 	struct weft_rail rails[WEFT_ADDRS_MAX];
 	struct weft_link *links;
 };

@@ -37,6 +37,8 @@ struct weft_xprt;
  * @settle: wait until a send of this request that is just going on has returned
  * @detach: after its return the memory behind rpc->in, and behind rpc->out unless @copy, is not
  *	touched any more; the rest of a half-sent request is taken from @copy
+ * @probe: see whether the peer is there, though nothing is asked of it; one that is not breaks the
+ *	link. NULL: the transport does that of its own accord.
  * @close: no upcall comes after its return and no request is on its lists; sleeps. The last
  *	weft_xprt_put() then frees it.
  * @free: frees the memory
@@ -50,6 +52,7 @@ struct weft_xprt_ops {
 	void (*send)(struct weft_xprt *x, struct weft_rpc *rpc);
 	void (*settle)(struct weft_xprt *x, struct weft_rpc *rpc);
 	void (*detach)(struct weft_xprt *x, struct weft_rpc *rpc, const void *copy);
+	void (*probe)(struct weft_xprt *x);
 	void (*close)(struct weft_xprt *x);
 	void (*free)(struct weft_xprt *x);
 };

@@ -24,6 +24,8 @@
 
 #define STEP_MS 3000 /* to resolve an address or a route */
 #define CONNECT_TIMEOUT (5 * HZ)
+#define ACK_TIMEOUT 18 /* 4.096 us << 18: about 1 s, as the servers have it */
+#define RETRIES 7      /* the most there is: a peer that is silent is given up after 9 s */
 
 /**
  * wrdma_fail() - the connection is not to be used any more
@@ -199,6 +201,10 @@ static int open_resolve(struct wrdma *c, const struct sockaddr_storage *addr)
 	if (IS_ERR(id))
 		return PTR_ERR(id);
 	c->id = id;
+	/* Before the route, which is made for it. On iWARP TCP has its own times. */
+	ret = rdma_set_ack_timeout(id, ACK_TIMEOUT);
+	if (ret)
+		return ret;
 	ret = rdma_resolve_addr(id, NULL, (struct sockaddr *)&to, STEP_MS);
 	if (!ret)
 		ret = open_wait(c, WRDMA_ADDR);
@@ -279,8 +285,8 @@ static int open_connect(struct wrdma *c)
 		.private_data = &cm,
 		.private_data_len = sizeof(cm),
 		.responder_resources = min(c->id->device->attrs.max_qp_rd_atom, U8_MAX),
-		.retry_count = 7,
-		.rnr_retry_count = 7,
+		.retry_count = RETRIES,
+		.rnr_retry_count = 7, /* for ever; credits keep it from happening */
 	};
 	unsigned int n;
 	int ret;
@@ -354,6 +360,7 @@ static struct wrdma *wrdma_alloc(struct weft_link *link)
 	INIT_LIST_HEAD(&c->xmit);
 	INIT_LIST_HEAD(&c->mr_wait);
 	wrdma_mrs_prepare(c);
+	wrdma_event_init(c, &c->alive_ev, WRDMA_EV_SEND);
 	atomic_inc(&wrdma_counters.connections);
 	return c;
 }
@@ -413,6 +420,7 @@ const struct weft_xprt_ops wrdma_ops = {
 	.send = wrdma_send,
 	.settle = wrdma_settle,
 	.detach = wrdma_detach,
+	.probe = wrdma_probe,
 	.close = wrdma_close,
 	.free = wrdma_free,
 };

@@ -164,6 +164,8 @@ struct wrdma {
 	unsigned long tx_flags;
 	struct wrdma_tx tx;
 	struct wrdma_bufs sends;
+	struct ib_rdma_wr alive; /* of wrdma_probe(), one at a time */
+	struct wrdma_event alive_ev;
 	u32 send_head, send_tail; /* send buffers used, and free again */
 	u32 sq_depth, posted, retired, unsignaled;
 	u32 sent, seen; /* frames sent; of them received, as the peer says */
@@ -229,6 +231,7 @@ int wrdma_post_inv(struct wrdma *c, struct wrdma_bulk *bulk);
 void wrdma_send(struct weft_xprt *x, struct weft_rpc *rpc);
 void wrdma_settle(struct weft_xprt *x, struct weft_rpc *rpc);
 void wrdma_detach(struct weft_xprt *x, struct weft_rpc *rpc, const void *copy);
+void wrdma_probe(struct weft_xprt *x);
 void wrdma_tx_drop(struct wrdma *c);
 
 /* recv.c */

@@ -410,6 +410,42 @@ void wrdma_detach(struct weft_xprt *x, struct weft_rpc *rpc, const void *copy)
 	wait_event(c->wait, !wrdma_bulk_busy(c, rpc));
 }
 
+/* Posts the WRITE, unless the last one is still under way. Return: 0 or a negative errno. */
+static int tx_alive(struct wrdma *c)
+{
+	struct ib_send_wr *wr = &c->alive.wr;
+	u32 retired = smp_load_acquire(&c->retired);
+
+	if ((s32)(retired - c->alive_ev.stamp) < 0 ||
+	    c->posted - retired + 1 > c->sq_depth - c->mrs_max)
+		return 0;
+	memset(&c->alive, 0, sizeof(c->alive));
+	wr->opcode = IB_WR_RDMA_WRITE;
+	wr->wr_cqe = &c->alive_ev.cqe;
+	wr->send_flags = IB_SEND_SIGNALED;
+	c->unsignaled = 0;
+	c->alive_ev.stamp = ++c->posted;
+	return ib_post_send(c->id->qp, wr, NULL);
+}
+
+/**
+ * wrdma_probe() - an RDMA WRITE of nothing: no work for the peer, but its device must be there
+ * @x: the connection
+ */
+void wrdma_probe(struct weft_xprt *x)
+{
+	struct wrdma *c = container_of(x, struct wrdma, base);
+	int ret = 0;
+
+	mutex_lock(&c->tx_mutex);
+	if (!READ_ONCE(c->closed) && !READ_ONCE(c->error) && READ_ONCE(c->opened))
+		ret = tx_alive(c);
+	mutex_unlock(&c->tx_mutex);
+	if (ret)
+		tx_fail(c, ret);
+	wrdma_tx(c); /* what came while the mutex was held */
+}
+
 /* wrdma_tx_drop() - forget what waits to be sent; the connection is marked as closed */
 void wrdma_tx_drop(struct wrdma *c)
 {
