@@ -49,6 +49,8 @@ rdma_up() {
 	local type=${1:-rxe} n=0 dev
 	[ $# -gt 0 ] && shift
 	RDMA_NETDEVS=${*:-${RDMA_NETDEVS:-rail0 rail1}}
+	# siw counts the memory that servers lock against this limit, root's as well.
+	ulimit -l unlimited || return
 	modprobe -a ib_uverbs rdma_ucm ib_umad && _rdma_driver "$type" || return
 	for dev in $RDMA_NETDEVS; do
 		if [ ! -e "/sys/class/net/$dev" ]; then

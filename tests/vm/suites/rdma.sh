@@ -32,16 +32,17 @@ check "and what it comes to" mounted_with $MNT transport=rdma
 check "connections of the module" test "$(module_counter connections)" -gt 0
 check "nodes have rails of both kinds" bash -c "weft node list | grep -q rdma"
 
-# 32 MiB each way: on verbs, not on TCP.
-dd if=/dev/urandom of=/run/source bs=1M count=32 status=none
+# Twice that each way: on verbs, not on TCP.
+mib=$(scaled 32)
+dd if=/dev/urandom of=/run/source bs=1M count="$mib" status=none
 tcp_before=$(on_lo) read_before=$(server_counter read_bytes) write_before=$(server_counter write_bytes)
-check "write 32 MiB" dd if=/run/source of=$MNT/bulk bs=1M conv=fsync status=none
+check "write $mib MiB" dd if=/run/source of=$MNT/bulk bs=1M conv=fsync status=none
 drop_caches
 check "read them" cmp /run/source $MNT/bulk
 check "direct write" dd if=/run/source of=$MNT/direct bs=1M oflag=direct status=none
 check "direct read" cmp <(dd if=$MNT/direct bs=1M iflag=direct status=none) /run/source
 check "less than 4 MB of TCP went over lo" test $(($(on_lo) - tcp_before)) -lt 4000000
-bytes=$((64 << 20))
+bytes=$((2 * mib << 20))
 check "servers READ what was written" test $(($(server_counter read_bytes) - read_before)) -ge $bytes
 check "servers WROTE what was read" test $(($(server_counter write_bytes) - write_before)) -ge $bytes
 check "servers copied nothing" test "$(server_counter copied)" = 0
@@ -93,7 +94,7 @@ check "no error in all that" traffic_stop
 require "unmount" weft_umount
 check "nothing is held of the devices" nothing_held
 
-for round in 1 2 3; do
+for round in $(seq "$(scaled 3)"); do
 	require "unload $round" weft_module_remove
 	require "load $round" weft_module
 	require "mount $round" weft_mount
