@@ -179,7 +179,7 @@ u32 weft_rail_failed(struct weft_link *link, int err)
 	rail->failures++;
 	rail->error = err;
 	/* Once for each time that it goes down: silence would look like a hang. */
-	if (rail->failures == 1 && addr && peer->kind)
+	if (rail->failures == 1 && addr && peer->kind && !peer->fs->stopping)
 		pr_warn_ratelimited("weft: target %u cannot be reached by %s at %pISpc: error %d\n",
 				    peer->target, addr->ops->name, &addr->addr, err);
 	if (peer->kind && addr && addr_is_rdma(addr))

@@ -9,7 +9,8 @@
  * Closing: disconnect, drain the queue pair (from then on the device touches nothing), wait for the
  * works, give back all requests' memory, destroy in reverse order.
  *
- * How it can fail: no device reaches the address (-ENODEV, -ENETUNREACH), nobody listens
+ * How it can fail: no device reaches the address (-ENODEV, -ENETUNREACH), its port is down
+ * (-ENETDOWN), nobody listens
  * (-ECONNREFUSED), the peer refuses or sends other private data (-EPROTO, -EPROTONOSUPPORT), the
  * device cannot do fast registration (-EOPNOTSUPP), time is up. Later: the peer disconnects, an
  * address changes, the device is removed: the connection manager tells; the port goes down: the
@@ -96,9 +97,10 @@ static int cm_rejected(struct wrdma *c, struct rdma_cm_event *ev)
 	u8 len = 0;
 	int ret;
 
+	/* Without data it is the connection manager's: nobody listens, or he that did has died. */
 	data = rdma_consumer_reject_data(c->id, ev, &len);
-	if (!data)
-		return -ECONNREFUSED; /* by the connection manager: nobody listens there */
+	if (!data || !memchr_inv(data, 0, len))
+		return -ECONNREFUSED;
 	ret = cm_check(c, data, len);
 	if (ret)
 		return ret;
@@ -233,6 +235,21 @@ static int open_limits(struct wrdma *c)
 	return 0;
 }
 
+/* Listens to the port. One that is down already will not tell. */
+static int open_port(struct wrdma *c)
+{
+	struct ib_device *dev = c->id->device;
+	struct ib_port_attr port;
+	int ret;
+
+	INIT_IB_EVENT_HANDLER(&c->port_events, dev, port_event);
+	ib_register_event_handler(&c->port_events);
+	ret = ib_query_port(dev, c->id->port_num, &port);
+	if (!ret && port.state != IB_PORT_ACTIVE)
+		ret = -ENETDOWN;
+	return ret;
+}
+
 static int open_queues(struct wrdma *c)
 {
 	struct ib_device *dev = c->id->device;
@@ -249,8 +266,6 @@ static int open_queues(struct wrdma *c)
 	static atomic_t vector = ATOMIC_INIT(0);
 	int ret;
 
-	INIT_IB_EVENT_HANDLER(&c->port_events, dev, port_event);
-	ib_register_event_handler(&c->port_events);
 	c->pd = ib_alloc_pd(dev, 0);
 	if (IS_ERR(c->pd))
 		return PTR_ERR(c->pd);
@@ -377,6 +392,8 @@ static int wrdma_open(struct weft_link *link, const struct sockaddr_storage *add
 	ret = open_resolve(c, addr);
 	if (!ret)
 		ret = open_limits(c);
+	if (!ret)
+		ret = open_port(c);
 	if (!ret)
 		ret = open_queues(c);
 	if (!ret)

@@ -9,6 +9,9 @@
 #
 #	rdma_up [TYPE [NETDEV...]]	TYPE rxe (RoCE, the default) or siw (iWARP); devices <TYPE>0, ..
 #	rdma_down			remove them and the driver: fails while somebody uses them
+#	rail_set N on|off		plug or unplug rail N's cable. Not `ip link set down`: that takes the
+#					address's routes as well, and rxe of 6.1 forgets how to receive when
+#					it cannot send (Documentation/rdma-client.md)
 #	rdma_address [N]		IPv4 address of the Nth rail's network device (0)
 #	rdma_device [N]			name of the RDMA device there
 #	rdma_counter DEVICE NAME	a counter of the port: sent_pkts, rcvd_pkts, rdma_sends, ..
@@ -63,6 +66,17 @@ rdma_up() {
 		n=$((n + 1))
 	done
 	RDMA_TYPE=$type
+}
+
+rail_set() {
+	local state=DOWN try
+	[ "$2" = off ] || state=ACTIVE
+	ip link set "rail$1" carrier "$2" || return
+	for try in $(seq 100); do
+		grep -q $state "/sys/class/infiniband/$(rdma_device "$1")/ports/1/state" && return 0
+		sleep 0.1
+	done
+	return 1
 }
 
 rdma_device() { echo "$RDMA_TYPE${1:-0}"; }

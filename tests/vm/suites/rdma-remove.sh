@@ -22,15 +22,6 @@ PATIENCE=$([[ $WEFT_KERNEL == stock* ]] && echo 30 || echo 90)
 remove() { timeout -s KILL $PATIENCE rdma link del "$1" && ! [ -e "/sys/class/infiniband/$1" ]; }
 restore() { rdma_up rxe eth0 eth1; }
 transport() { grep " $MNT weft " /proc/mounts | grep -qw "transport=$1"; }
-# until_true SECONDS COMMAND
-until_true() {
-	local limit=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $limit ] || return 1
-		sleep 0.2
-	done
-}
 
 require "devices of the client" restore
 require "devices of the server" remote rdma_up rxe eth0 eth1
@@ -75,13 +66,13 @@ check "nothing is held" nothing_held
 WEFT_OPTIONS=net=auto
 require "mount with net=auto" weft_mount
 traffic_start $MNT
-check "by RDMA" until_true 60 transport rdma
+check "by RDMA" until_ok 60 transport rdma
 check "device 0 is removed under net=auto" remove rxe0
 check "device 1 is removed under net=auto" remove rxe1
-check "TCP takes over" until_true 60 transport tcp
+check "TCP takes over" until_ok 60 transport tcp
 check "traffic goes on by TCP" traffic_goes_on
 check "devices come back" restore
-check "RDMA takes over" until_true 90 transport rdma
+check "RDMA takes over" until_ok 90 transport rdma
 check "traffic goes on by RDMA" traffic_goes_on
 check "no error with net=auto" traffic_stop
 require "unmount it" weft_umount
