@@ -61,9 +61,10 @@ _finish() {
 trap _finish EXIT
 trap 'exit 130' INT TERM
 
-# What the daemons wrote goes beside the suite's log.
+# What the daemons wrote goes beside the suite's log; that of a pair's server to its own logs.
 _save_logs() {
 	local to
+	[ -z "${WEFT_REMOTE:-}" ] || REMOTE_TIMEOUT=60 remote _save_logs
 	[ -d $WEFT_DIR ] || return
 	to=$WEFT_JOB/suites/$(basename "$0" .sh).d
 	mkdir -p "$to"

@@ -36,6 +36,12 @@ _rdma_driver() {
 	fi
 }
 
+# libibverbs loads the drivers of all adapters it knows of when it first finds a device: 3 to 4 s for
+# each daemon of an emulated guest. The guest's files are its own.
+_rdma_user_drivers() {
+	find /etc/libibverbs.d -name '*.driver' ! -name rxe.driver ! -name siw.driver -delete
+}
+
 # A device is of use when its port is up and the GID of its IPv4 address has come (iWARP has none).
 _rdma_ready() {
 	local port=/sys/class/infiniband/$1/ports/1 try
@@ -54,6 +60,7 @@ rdma_up() {
 	RDMA_NETDEVS=${*:-${RDMA_NETDEVS:-rail0 rail1}}
 	# siw counts the memory that servers lock against this limit, root's as well.
 	ulimit -l unlimited || return
+	_rdma_user_drivers
 	modprobe -a ib_uverbs rdma_ucm ib_umad && _rdma_driver "$type" || return
 	for dev in $RDMA_NETDEVS; do
 		if [ ! -e "/sys/class/net/$dev" ]; then
@@ -149,15 +156,18 @@ serve_remote() {
 	done 9<>/dev/ttyS2
 }
 
+# The line stays open between command and answer: what comes while nobody has it open is lost.
 remote() {
 	local token=$RANDOM.$RANDOM line
-	printf '%s %s\n' $token "$*" >/dev/ttyS2
-	while IFS= read -r -t "${REMOTE_TIMEOUT:-300}" line; do
-		case $line in
-		'| '*) echo "${line#| }" ;;
-		"= $token "*) return "${line##* }" ;;
-		esac
-	done </dev/ttyS2
+	{
+		printf '%s %s\n' $token "$*" >&9
+		while IFS= read -r -t "${REMOTE_TIMEOUT:-300}" line <&9; do
+			case $line in
+			'| '*) echo "${line#| }" ;;
+			"= $token "*) return "${line##* }" ;;
+			esac
+		done
+	} 9<>/dev/ttyS2
 	echo "remote: no answer to: $*"
 	return 99
 }

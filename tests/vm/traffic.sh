@@ -14,7 +14,8 @@
 #
 #	module_counter NAME		a counter of weft_rdma.ko
 #	nothing_held			it holds no connection, queue pair, region, page; shows those it does
-#	on_rail ADDRESS			requests that the newest mount has sent to ADDRESS so far
+#	on_rail ADDRESS [WHAT]		requests that the newest mount has sent to ADDRESS so far; or bytes,
+#					connections that are up, ..
 #	weft_debug			the newest mount's folder in debugfs
 
 # Direct I/O keeps many requests under way, so that all rails have some.
@@ -97,9 +98,9 @@ nothing_held() {
 
 # target 3 rdma 10.77.0.1:7521 used up 1 .. requests 12 ..
 on_rail() {
-	awk -v addr="$1:" 'index($4, addr) == 1 {
+	awk -v addr="$1:" -v what="${2:-requests}" 'index($4, addr) == 1 {
 			for (i = 5; i < NF; i++)
-				if ($i == "requests")
+				if ($i == what)
 					n += $(i + 1)
 		}
 		END { print n + 0 }' "$(weft_debug)/rails"
