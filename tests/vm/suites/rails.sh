@@ -80,11 +80,10 @@ check "lost replies" written_and_read $MNT/lost 8
 
 traffic $MNT/cut /tmp/enough &
 job=$!
-# The device cannot be removed while user space has it open: rxe waits for that.
-ip link set rail1 down
+rail_set 1 off
 check "a rail is cut under traffic" until_true rail_down
 check "traffic goes on" written_and_read $MNT/oneleft 8
-ip link set rail1 up
+rail_set 1 on
 check "its rail comes back" until_true rail_up
 touch /tmp/enough
 check "no error to the application" wait $job
@@ -124,15 +123,15 @@ check "nothing of it is left" nothing_left
 require "mount with net=auto" mounted net=auto
 check "a file" written_and_read $MNT/auto 4
 check "by RDMA" shows "net=auto,transport=rdma"
-ip link set rail0 down
-ip link set rail1 down
+rail_set 0 off
+rail_set 1 off
 check "without rails it goes on by TCP" timeout 100 cmp -n 4M /tmp/data $MNT/auto
 check "new files too" timeout 100 cp /tmp/data $MNT/fallen
 check "the fallback is counted" auto_fell
 check "and shown" shows "transport=tcp"
 check "and told" sh -c "dmesg | grep -q 'falling back to TCP'"
-ip link set rail0 up
-ip link set rail1 up
+rail_set 0 on
+rail_set 1 on
 check "when a rail is back so is RDMA" until_true auto_back
 check "unmount" weft_umount
 check "nothing of it is left" nothing_left
