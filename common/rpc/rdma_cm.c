@@ -25,8 +25,8 @@
 
 #define RESOLVE_MS 2000
 #define BACKLOG 128
-#define RETRIES 7
-#define ACK_TIMEOUT 18 /* 4.096 us << 18: about 1 s, 8 times: a lost peer is noticed in 9 s */
+#define ACK_TIMEOUT 18 /* 4.096 us << 18: about 1 s, 7 times: a lost peer is noticed in 8 s */
+#define RETRIES 6      /* not 7: rdma_rxe takes that for ever */
 #define REJ_NOBODY 8 /* IB_CM_REJ_INVALID_SERVICE_ID */
 #define REJ_CONSUMER 28 /* IB_CM_REJ_CONSUMER_DEFINED */
 
@@ -106,7 +106,7 @@ static void conn_params(struct rdma_conn *c, struct weft_rdma_cm *cm, struct rdm
 		.responder_resources = c->dev->reads_in,
 		.initiator_depth = c->dev->reads_out,
 		.retry_count = RETRIES,
-		.rnr_retry_count = RETRIES - 1,
+		.rnr_retry_count = RETRIES,
 	};
 	/* Not every kernel has it; then the subnet's timeout holds. */
 	rdma_set_option(c->id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &timeout,

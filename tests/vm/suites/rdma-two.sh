@@ -60,7 +60,7 @@ for address in 10.77.0.1 10.78.0.1; do
 done
 
 one_of_two "the client" 10
-# What was sent there is given up after 9 s.
+# What was sent there is given up after 8 s.
 one_of_two "the server, unseen here" 30 remote
 
 cut_and_restore "both links at the client" "link_set 0 off && link_set 1 off" "link_set 0 on && link_set 1 on"
