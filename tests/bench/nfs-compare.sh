@@ -58,6 +58,7 @@ nfs=/run/nfs-compare
 : >"$results"
 
 . "$here/lib/nfs.sh"
+. "$here/lib/results.sh"
 
 weft_stats() {
 	local found
@@ -120,13 +121,7 @@ counts() {
 
 # The table of counts: at most so many for each operation.
 counts_table() {
-	awk -v targets="$targets" '
-	function field(name,    m) {
-		if (!match($0, "\"" name "\":\"?[^,\"}]*")) return ""
-		m = substr($0, RSTART, RLENGTH)
-		sub(/^"[^"]*":"?/, "", m)
-		return m
-	}
+	awk -v targets="$targets" "$results_awk"'
 	function line(what, value, most, slack) {
 		good = value != "" && value + 0 <= most + slack
 		printf "%-56s %8s   <= %-4s %s\n", what, value, most, good ? "" : "ABOVE"
@@ -158,20 +153,7 @@ counts_table() {
 
 # The table: medians over the rounds, in the order of the phases.
 table() {
-	awk -v targets="$targets" -v threads="$threads" '
-	function field(name,    m) {
-		if (!match($0, "\"" name "\":\"?[^,\"}]*")) return ""
-		m = substr($0, RSTART, RLENGTH)
-		sub(/^"[^"]*":"?/, "", m)
-		return m
-	}
-	function median(list,    v, n, i, k, t) {
-		n = split(list, v, " ")
-		if (!n) return "-"
-		for (i = 2; i <= n; i++)
-			for (k = i; k > 1 && v[k - 1] + 0 > v[k] + 0; k--) { t = v[k]; v[k] = v[k - 1]; v[k - 1] = t }
-		return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-	}
+	awk -v targets="$targets" "$results_awk"'
 	{
 		p = field("phase"); l = field("label")
 		if (l == "counts") next

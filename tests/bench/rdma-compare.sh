@@ -10,16 +10,18 @@
 #
 #	write, read of 4 KiB, 64 KiB, 1 MiB	4 threads, O_DIRECT, MiB/s
 #	buffered write, read			1 MiB at a time, the write with its fsync
-#	read latency, stat latency		one thread, 4 KiB O_DIRECT at random; a name that is in no
+#	randread, stat				one thread, 4 KiB O_DIRECT at random; a name that is in no
 #						cache; microseconds, median
 #
-# The cost is processor time of the whole machine for each byte moved (client, servers and soft-RoCE
-# together), and that of the servers' processes or threads alone; what soft-RoCE does in softirqs
-# counts for the machine only. Bare verbs are ib_write_bw for reads (the server WRITEs) and
-# ib_read_bw for writes; "of verbs" is our fraction of that. The last lines give the copies for each
-# byte of bulk, of the servers' and the client's own counters.
+# Bare verbs are ib_write_bw for reads (the server WRITEs) and ib_read_bw for writes; "of verbs" is
+# our fraction of that. The second table has the cost: processor time for each byte moved (for the
+# latencies microseconds for each operation) of the whole machine, which is client, servers and
+# soft-RoCE together, and of the servers' processes or threads alone; what soft-RoCE does in softirqs
+# counts for the machine only. And requests for each operation. The last lines give the copies for
+# each byte of bulk, of the servers' and the client's own counters.
 #
 #	--rounds N (3)  --threads N (4)  --seconds N of each perftest (3)
+#	--scale N (1)   so many times the bytes and operations: phases of seconds on real machines
 #	--results FILE  keep the JSON line of each phase
 #	--only NAME,..  of weft_rdma, weft_tcp, nfs, verbs
 #	--targets       fail when NFS by RDMA is faster, or a server copied bulk
@@ -28,18 +30,20 @@
 set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${WEFT_BUILD:-$here/../../build}/tests/bench
-rounds=3 threads=4 seconds=3 results= targets= only=
+rounds=3 threads=4 seconds=3 scale=1 results= targets= only=
 export_dir=/data/rdma-export
 at=/run/rdma-compare
 
 die() { echo "rdma-compare: $*" >&2; exit 2; }
 . "$here/lib/nfs.sh"
+. "$here/lib/results.sh"
 
 while [ $# -gt 0 ]; do
 	case $1 in
 	--rounds) rounds=$2; shift 2 ;;
 	--threads) threads=$2; shift 2 ;;
 	--seconds) seconds=$2; shift 2 ;;
+	--scale) scale=$2; shift 2 ;;
 	--results) results=$2; shift 2 ;;
 	--only) only=${2//,/ }; shift 2 ;;
 	--targets) targets=1; shift ;;
@@ -51,6 +55,7 @@ wanted() { [ -z "$only" ] || [[ " $only " == *" $1 "* ]]; }
 [ -n "$results" ] || results=$(mktemp)
 : >"$results"
 mkdir -p $at
+mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 
 finish() {
 	local status=$?
@@ -60,30 +65,41 @@ finish() {
 }
 trap finish EXIT
 
-# As 4 KiB blocks move fewer bytes in the same time, they get fewer.
-size_of() { case $1 in 4k) echo 2m ;; 64k) echo 8m ;; *) echo 32m ;; esac; }
+# KiB of each thread. As small blocks move fewer bytes in the same time, they get fewer.
+size_of() {
+	local kib
+	case $1 in 4k) kib=512 ;; 64k) kib=2048 ;; *) kib=8192 ;; esac
+	echo $((kib * scale))k
+}
 
-# work LABEL SERVERS: one round on what is mounted at $at
+# phases PREFIX SUFFIX PROGRAM OPTIONS...: run it and name its phases
+phases() {
+	local prefix=$1 suffix=$2 program=$3
+	shift 3
+	"$bin/$program" --json --drop "${common[@]}" "$@" $at |
+		sed "s/\"phase\":\"\([a-z]*\)/\"phase\":\"$prefix\1$suffix/" >>"$results" ||
+		die "the benchmark failed: $program $*, ${common[*]}"
+}
+
+# work LABEL SERVERS COUNTERS...: one round on what is mounted at $at
 work() {
-	local args=(--json --drop --label "$1" --servers "$2") size
-	{
-		for size in 4k 64k 1m; do
-			"$bin/iobench" "${args[@]}" -t "$threads" -s "$(size_of $size)" -b $size --direct \
-				--phases write,read $at | sed "s/\"phase\":\"[a-z]*/&_$size/" || return
-		done
-		"$bin/iobench" "${args[@]}" -t 1 -s 64m -b 1m --phases write,read $at |
-			sed 's/"phase":"/&buffered_/' || return
-		"$bin/iobench" "${args[@]}" -t 1 -s 4m -b 4k --direct --random-ops 500 \
-			--phases write,randread $at | grep randread || return
-		"$bin/mdbench" "${args[@]}" -t 1 -n 200 --phases create,stat $at | grep '"stat"'
-	} >>"$results" || die "the benchmark failed on $1"
+	local common=(--label "$1" --servers "$2" "${@:3}") size
+	for size in 4k 64k 1m; do
+		phases '' _$size iobench -t "$threads" -s "$(size_of $size)" -b $size --direct --phases write,read
+	done
+	phases buffered_ '' iobench -t 1 -s $((16 * scale))m -b 1m --phases write,read
+	phases '' '' iobench -t 1 -s 1m -b 4k --direct --random-ops $((200 * scale)) --phases write,randread
+	phases '' '' mdbench -t 1 -n $((100 * scale)) --phases create,stat
 }
 
 work_weft() {
+	local stats
 	wanted "weft_$1" || return
 	mount -t weft "$WEFT_SOURCE" $at -o "net=$1" || die "mounting weft with net=$1"
+	stats=(/sys/kernel/debug/weft/*/stats)
+	[ ${#stats[@]} = 1 ] && [ -r "${stats[0]}" ] || die "expected one weft/*/stats in debugfs: ${stats[*]}"
 	[ "$1" = tcp ] || copies_before
-	work "weft_$1" weft-oss,weft-mds
+	work "weft_$1" weft-oss,weft-mds --stats "${stats[0]}"
 	[ "$1" = tcp ] || copies_after
 	umount $at || die "unmounting weft"
 }
@@ -91,7 +107,7 @@ work_weft() {
 work_nfs() {
 	wanted nfs || return
 	nfs_mount $at rdma "$RDMA_ADDRESS"
-	work nfs_rdma nfsd
+	work nfs_rdma nfsd --nfs $at
 	umount $at || die "unmounting NFS"
 }
 
@@ -106,15 +122,16 @@ copies_after() { copy_counters | join <(sort /run/rdma-copies.before) <(sort) >>
 
 # verbs PROGRAM SIZE: what two programs on this machine get
 verbs() {
-	local args=(-d "$RDMA_DEVICE" -x 1 -F -D "$seconds" -s "$2") mib
+	local args=(-d "$RDMA_DEVICE" -x 1 -F -D "$seconds" -s "$2") mib server try
 	timeout 60 "$1" "${args[@]}" >/dev/null 2>&1 &
+	server=$!
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		sleep 0.5	# it does not say when it listens
 		mib=$(timeout 60 "$1" "${args[@]}" "$RDMA_ADDRESS" 2>/dev/null |
 			awk -v size="$2" '$1 == size && NF == 5 { print $4 }')
 		[ -n "$mib" ] && break
 	done
-	wait
+	wait $server
 	[ -n "$mib" ] || die "$1 does not work"
 	echo "{\"label\":\"verbs\",\"phase\":\"$3\",\"mib_per_s\":$mib}" >>"$results"
 }
@@ -129,52 +146,58 @@ work_verbs() {
 }
 
 table() {
-	awk -v targets="$targets" '
-	function field(name,    m) {
-		if (!match($0, "\"" name "\":\"?[^,\"}]*")) return ""
-		m = substr($0, RSTART, RLENGTH)
-		sub(/^"[^"]*":"?/, "", m)
-		return m
-	}
-	function median(list,    v, n, i, k, t) {
-		n = split(list, v, " ")
-		for (i = 2; i <= n; i++)
-			for (k = i; k > 1 && v[k - 1] + 0 > v[k] + 0; k--) { t = v[k]; v[k] = v[k - 1]; v[k - 1] = t }
-		return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-	}
-	function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
-	function row(p, unit, what,    r, t, n, v, better) {
+	awk -v targets="$targets" "$results_awk"'
+	function ratio(a, b) { return a != "-" && b + 0 > 0 ? sprintf("%.2f", a / b) : "-" }
+	function one(format, x) { return x == "-" ? x : sprintf(format, x) }
+	function row(p, unit, what,    r, t, n, v, better, missed) {
 		r = median(what[p, "weft_rdma"]); t = median(what[p, "weft_tcp"]); n = median(what[p, "nfs_rdma"])
-		better = unit == "us" ? ratio(n, r) : ratio(r, n)
 		v = median(mib[p, "verbs"])
-		printf "%-16s %5s %9.1f %9.1f %9.1f %8s %8s %9s %8s", p, unit, r, t, n,
-			unit == "us" ? ratio(t, r) : ratio(r, t), better,
-			v ? sprintf("%.1f", v) : "-", v ? ratio(r, v) : "-"
-		if (unit != "us")
-			printf "  %6.1f %6.1f %6.1f   %6.2f %6.2f %6.2f",
-				median(cpu[p, "weft_rdma"]), median(cpu[p, "weft_tcp"]), median(cpu[p, "nfs_rdma"]),
-				median(scpu[p, "weft_rdma"]), median(scpu[p, "weft_tcp"]), median(scpu[p, "nfs_rdma"])
-		printf "%s\n", better < 1 ? "  BELOW NFS" : ""
-		below += better < 1
+		better = unit == "us" ? ratio(n, r) : ratio(r, n)
+		missed = better != "-" && better + 0 < 1
+		below += missed
+		printf "%-16s %5s %9s %9s %9s %8s %8s %9s %8s%s\n", p, unit, one("%.1f", r), one("%.1f", t),
+			one("%.1f", n), unit == "us" ? ratio(t, r) : ratio(r, t), better, one("%.1f", v), ratio(r, v),
+			missed ? "  BELOW NFS" : ""
+	}
+	function cost(p, unit,    i, l) {
+		printf "%-16s %5s", p, unit
+		for (i = 1; i <= 3; i++)
+			printf " %9s", one("%.1f", median(cpu[p, labels[i]]))
+		printf "  "
+		for (i = 1; i <= 3; i++)
+			printf " %9s", one("%.2f", median(scpu[p, labels[i]]))
+		printf "  "
+		for (i = 1; i <= 3; i++)
+			printf " %6s", one("%.2f", median(rpcs[p, labels[i]]))
+		printf "\n"
 	}
 	{
 		p = field("phase"); l = field("label")
 		mib[p, l] = mib[p, l] " " field("mib_per_s")
 		lat[p, l] = lat[p, l] " " field("p50_us")
-		bytes = field("mib_per_s") * field("seconds") * 1048576
-		if (bytes > 0) {
-			cpu[p, l] = cpu[p, l] " " field("cpu_s") * 1e9 / bytes
-			scpu[p, l] = scpu[p, l] " " field("server_cpu_s") * 1e9 / bytes
-		}
+		if (l == "verbs") next
+		amount = field("mib_per_s") * field("seconds") * 1048576 / 1e9
+		if (p == "randread" || p == "stat") amount = field("ops") / 1e6
+		if (amount <= 0) next
+		cpu[p, l] = cpu[p, l] " " field("cpu_s") / amount
+		scpu[p, l] = scpu[p, l] " " field("server_cpu_s") / amount
+		rpcs[p, l] = rpcs[p, l] " " field("rpcs_per_op")
 	}
 	END {
-		printf "%-16s %5s %9s %9s %9s %8s %8s %9s %8s  %20s   %20s\n", "", "", "weft rdma", "weft tcp",
-			"nfs rdma", "to tcp", "to nfs", "verbs", "of verbs", "cpu ns/B (3)", "servers ns/B (3)"
+		split("weft_rdma weft_tcp nfs_rdma", labels, " ")
 		n = split("write_4k write_64k write_1m read_4k read_64k read_1m buffered_write buffered_read", rows, " ")
+		printf "%-22s %9s %9s %9s %8s %8s %9s %8s\n", "", "weft rdma", "weft tcp", "nfs rdma",
+			"to tcp", "to nfs", "verbs", "of verbs"
 		for (i = 1; i <= n; i++)
 			row(rows[i], "MiB/s", mib)
 		row("randread", "us", lat)
 		row("stat", "us", lat)
+		printf "\n%-22s %29s   %29s   %20s\n", "cost", "machine: weft rdma, tcp, nfs", "servers: the same",
+			"requests: the same"
+		for (i = 1; i <= n; i++)
+			cost(rows[i], "ns/B")
+		cost("randread", "us")
+		cost("stat", "us")
 		exit targets != "" && below ? 1 : 0
 	}' "$results"
 }
