@@ -149,8 +149,8 @@ struct rdma_listener;
 
 enum rdma_conn_state { RDMA_CONNECTING, RDMA_UP, RDMA_BROKEN };
 
-/* What a completion says; the lowest bits of wr_id. ROOM: only that the send queue has room. */
-enum rdma_wr { RDMA_WR_RECV, RDMA_WR_SEND, RDMA_WR_READ, RDMA_WR_ROOM, RDMA_WR_ALIVE };
+/* What a completion says; the lowest bits of wr_id. ROOM: only that what is before it is sent. */
+enum rdma_wr { RDMA_WR_RECV, RDMA_WR_READ, RDMA_WR_ROOM, RDMA_WR_ALIVE };
 
 /**
  * struct rdma_conn - a connection
@@ -165,8 +165,12 @@ enum rdma_wr { RDMA_WR_RECV, RDMA_WR_SEND, RDMA_WR_READ, RDMA_WR_ROOM, RDMA_WR_A
  * @rx_ring: receives that hold frames not worked through, from @rx_head, @rx_count of them
  * @rx_used: bytes of the first one that are worked through
  * @slot_msg: messages that end with the SEND of a slot
+ * @slot_seq: @sq_posted after the SEND of a slot
+ * @slot_head: slots used, one after the other
+ * @slot_tail: of these, how many are free again
  * @sq_free: room in the send queue
  * @sq_run: work requests posted since the last signaled one
+ * @sq_posted: all of them
  * @reads_free: READs that may still be posted
  * @need_buf: requests without memory
  * @read_wait: requests with READs to post
@@ -216,9 +220,10 @@ struct rdma_conn {
 	uint64_t heard;
 
 	struct weft_msg *slot_msg[RDMA_SEND_SLOTS];
-	uint16_t slots[RDMA_SEND_SLOTS];
-	unsigned int nslots;
+	uint32_t slot_seq[RDMA_SEND_SLOTS];
+	uint32_t slot_head, slot_tail;
 	unsigned int sq_free, sq_run;
+	uint32_t sq_posted;
 	unsigned int reads_max, reads_free;
 	bool alive_sent;
 

@@ -110,7 +110,6 @@ static void alive_fired(void *arg)
 struct rdma_conn *rdma_conn_alloc(bool server)
 {
 	struct rdma_conn *c = calloc(1, sizeof(*c));
-	unsigned int i;
 
 	if (!c)
 		return NULL;
@@ -120,8 +119,6 @@ struct rdma_conn *rdma_conn_alloc(bool server)
 				     .recv_depth = RDMA_RECV_DEPTH,
 				     .inline_max = WEFT_RDMA_INLINE_MAX };
 	c->sq_free = RDMA_SQ_DEPTH;
-	for (i = 0; i < RDMA_SEND_SLOTS; i++)
-		c->slots[c->nslots++] = i;
 	return c;
 }
 
@@ -260,7 +257,7 @@ void rdma_conn_close(struct rdma_conn *c)
 static bool conn_idle(const struct rdma_conn *c)
 {
 	return c->state == RDMA_UP && !c->err && !c->tx.first && !c->done.first && !c->nreqs &&
-	       !c->calls && !c->call_wait.first && c->nslots == RDMA_SEND_SLOTS && !c->rx.m &&
+	       !c->calls && !c->call_wait.first && c->slot_tail == c->slot_head && !c->rx.m &&
 	       !c->rx_used;
 }
 

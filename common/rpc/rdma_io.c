@@ -8,8 +8,10 @@
  * what may be sent is sent. Interrupts are asked for before the last look, so that none is lost.
  *
  * What may be sent: a frame needs a credit of the peer, a send slot and room in the send queue. A
- * completion gives the room of all work requests up to its own back; every RDMA_SQ_SIGNAL-th at
- * least asks for one, so that the queue cannot be full without one under way.
+ * completion gives the room and the slots of all work requests up to its own back. Each one wakes
+ * the loop once more, so they are asked for only where somebody waits (READs, a reply behind
+ * WRITEs of pool memory), and so often that neither queue nor slots can be used up without one
+ * under way. A reply with inline bulk keeps its 4 KiB until then, or until rdma_alive().
  *
  * Failures: a failed completion, or a frame that breaks a rule, is remembered in c->err and told
  * when everything that had come before it is handed up.
@@ -176,6 +178,7 @@ int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, un
 	int ret;
 
 	c->sq_run++;
+	c->sq_posted++;
 	if (c->sq_run >= RDMA_SQ_SIGNAL)
 		signal = true;
 	wr->wr_id = kind | slot << 3 | (uint64_t)c->sq_run << 32;
@@ -191,22 +194,41 @@ int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, un
 	return ret;
 }
 
+/* The slot whose turn it is. */
+static unsigned int next_slot(const struct rdma_conn *c)
+{
+	return c->slot_head % RDMA_SEND_SLOTS;
+}
+
+/*
+ * Whose message is told as sent when the slot's SEND is complete. A requester's ends by its reply,
+ * and nobody waits for a lazy one, which the device has a copy of.
+ */
+static void slot_owner(struct rdma_conn *c, unsigned int slot, struct weft_msg *m)
+{
+	c->slot_msg[slot] = c->server && m && !m->lazy ? m : NULL;
+	if (c->server && m && m->lazy)
+		rdma_msg_add(&c->done, m);
+}
+
 /*
  * Sends the content of a slot. @m: the message that ends with it; @gather: its bulk goes behind it,
  * straight from where it lies.
  */
 static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m, bool gather)
 {
-	unsigned int slot = c->slots[--c->nslots];
+	unsigned int slot = next_slot(c);
 	char *mem = send_mem(c, slot);
 	struct ibv_sge sge[RDMA_SGE_MAX] = { { .addr = (uintptr_t)mem,
 					       .length = sizeof(struct weft_rdma_frame) + len,
 					       .lkey = c->mr->lkey } };
 	struct ibv_send_wr wr = { .sg_list = sge, .num_sge = 1, .opcode = IBV_WR_SEND };
 	const struct rdma_req *r = c->server && m ? m->xreq : NULL;
+	unsigned int used;
+	bool signal;
 	int ret;
 
-	c->slot_msg[slot] = c->server ? m : NULL;
+	slot_owner(c, slot, m);
 	if (gather) {
 		ret = rdma_gather(c, &m->bulk, sge + 1, c->dev->max_sge - 1);
 		if (ret < 0)
@@ -223,7 +245,11 @@ static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m, boo
 		WEFT_RDMA_COUNT(invs, 1);
 	}
 	WEFT_RDMA_COUNT(frames_out, 1);
-	return rdma_post(c, &wr, RDMA_WR_SEND, slot, true);
+	used = ++c->slot_head - c->slot_tail;
+	signal = (c->slot_msg[slot] && !gather) || used >= RDMA_SEND_SLOTS / 2;
+	ret = rdma_post(c, &wr, RDMA_WR_ROOM, 0, signal);
+	c->slot_seq[slot] = c->sq_posted;
+	return ret;
 }
 
 /* Return: true when a frame may be posted now. */
@@ -233,7 +259,7 @@ static bool tx_room(struct rdma_conn *c, bool control)
 		WEFT_RDMA_COUNT(wait_credit, !control);
 		return false;
 	}
-	if (!c->nslots || !c->sq_free) {
+	if (c->slot_head - c->slot_tail == RDMA_SEND_SLOTS || !c->sq_free) {
 		WEFT_RDMA_COUNT(wait_slot, 1);
 		return false;
 	}
@@ -301,7 +327,7 @@ static int tx_frames(struct rdma_conn *c)
 	while (c->cur.off < c->cur.total) {
 		if (!tx_room(c, false))
 			return -EAGAIN;
-		slot = c->slots[c->nslots - 1];
+		slot = next_slot(c);
 		n = rdma_tx_fill(&c->cur, send_mem(c, slot) + sizeof(struct weft_rdma_frame), max);
 		last = c->cur.off == c->cur.total;
 		if (last)
@@ -354,7 +380,9 @@ void rdma_alive(struct rdma_conn *c)
 	struct ibv_send_wr wr = { .opcode = IBV_WR_RDMA_WRITE };
 	uint64_t silent = weft_env_now(c->env) - c->heard;
 
-	if (c->state != RDMA_UP || c->err || c->alive_sent || c->sq_free != RDMA_SQ_DEPTH ||
+	/* What is signaled and under way says the same. */
+	if (c->state != RDMA_UP || c->err || c->alive_sent ||
+	    RDMA_SQ_DEPTH - c->sq_free != c->sq_run ||
 	    silent < RDMA_ALIVE_MS * WEFT_NS_PER_MS / 2)
 		return;
 	c->alive_sent = !rdma_post(c, &wr, RDMA_WR_ALIVE, 0, true);
@@ -362,12 +390,22 @@ void rdma_alive(struct rdma_conn *c)
 
 /* --- completions */
 
-static void send_done(struct rdma_conn *c, unsigned int slot)
+/* The last @n work requests that were not complete are; so are the slots that went with them. */
+static void sends_done(struct rdma_conn *c, unsigned int n)
 {
-	c->slots[c->nslots++] = slot;
-	if (c->slot_msg[slot])
-		rdma_msg_add(&c->done, c->slot_msg[slot]);
-	c->slot_msg[slot] = NULL;
+	unsigned int slot;
+	uint32_t done;
+
+	c->sq_free += n;
+	done = c->sq_posted - (RDMA_SQ_DEPTH - c->sq_free);
+	for (; c->slot_tail != c->slot_head; c->slot_tail++) {
+		slot = c->slot_tail % RDMA_SEND_SLOTS;
+		if ((int32_t)(done - c->slot_seq[slot]) < 0)
+			break;
+		if (c->slot_msg[slot])
+			rdma_msg_add(&c->done, c->slot_msg[slot]);
+		c->slot_msg[slot] = NULL;
+	}
 }
 
 static void wc_failed(struct rdma_conn *c, const struct ibv_wc *wc)
@@ -399,10 +437,8 @@ static void wc_done(struct rdma_conn *c, const struct ibv_wc *wc)
 		recv_done(c, slot, wc->byte_len);
 		return;
 	}
-	c->sq_free += wc->wr_id >> 32;
-	if (kind == RDMA_WR_SEND)
-		send_done(c, slot);
-	else if (kind == RDMA_WR_READ)
+	sends_done(c, wc->wr_id >> 32);
+	if (kind == RDMA_WR_READ)
 		rdma_req_read_done(c);
 	else if (kind == RDMA_WR_ALIVE)
 		c->alive_sent = false;
@@ -460,15 +496,14 @@ void rdma_run(struct rdma_conn *c)
 void rdma_cq_ready(void *arg)
 {
 	struct rdma_conn *c = arg;
-	unsigned int events = 0;
 	struct ibv_cq *cq;
 	void *ctx;
 
 	rdma_enter(c);
-	while (!ibv_get_cq_event(c->comp, &cq, &ctx))
-		events++;
-	if (events) {
-		ibv_ack_cq_events(c->cq, events);
+	/* One at most: the next one is asked for here. */
+	if (!ibv_get_cq_event(c->comp, &cq, &ctx)) {
+		WEFT_RDMA_COUNT(wakes, 1);
+		ibv_ack_cq_events(c->cq, 1);
 		if (ibv_req_notify_cq(c->cq, 0))
 			rdma_conn_fail(c, -EIO);
 		rdma_run(c);

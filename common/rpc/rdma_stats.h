@@ -20,6 +20,7 @@
 	X(accepted)	/* connections accepted */ \
 	X(connected)	/* connections made */ \
 	X(refused)	/* connections refused */ \
+	X(wakes)	/* times that completions woke a loop */ \
 	X(frames_in) \
 	X(frames_out) \
 	X(control_in)	/* of these without a message */ \

@@ -193,6 +193,7 @@ static void stall_check(void *arg)
 
 static void conn_send(struct weft_rpc_conn *conn, struct weft_msg *m)
 {
+	m->lazy = !m->bulk.len && !m->owner;
 	conn->owed += m->bulk.len;
 	conn->queued++;
 	if (conn->stall.pos < 0)

@@ -31,6 +31,8 @@ struct weft_xprt;
  * @bulk: bulk bytes
  * @in: request to be sent: where the bulk of its reply shall go; empty: anywhere in the pool
  * @owner: for whoever sends it
+ * @lazy: a message without bulk whose sent() may come as soon as the transport has a copy of it; of
+ *	others it says that the peer's side has it (RDMA), or the kernel (TCP)
  * @xreq: the transport's record of a request, see weft_msg_answers()
  *
  * Allocated by weft_msg_alloc() and freed by weft_msg_free().
@@ -42,6 +44,7 @@ struct weft_msg {
 	size_t text_len;
 	char *text;
 	void *owner;
+	bool lazy;
 	void *xreq;
 	struct weft_hdr hdr;
 };

@@ -16,9 +16,9 @@
 # Bare verbs are ib_write_bw for reads (the server WRITEs) and ib_read_bw for writes; "of verbs" is
 # our fraction of that. The second table has the cost: processor time for each byte moved (for the
 # latencies microseconds for each operation) of the whole machine, which is client, servers and
-# soft-RoCE together, and of the servers' processes or threads alone; what soft-RoCE does in softirqs
-# counts for the machine only. And requests for each operation. The last lines give the copies for
-# each byte of bulk, of the servers' and the client's own counters.
+# soft-RoCE together, and of the servers' processes or threads, with what soft-RoCE does for either
+# side in system calls of theirs and in interrupts that meet them. And requests for each operation.
+# The last lines give the copies for each byte of bulk, of the servers' and the client's own counters.
 #
 #	--rounds N (3)  --threads N (4)  --seconds N of each perftest (3)
 #	--scale N (1)   so many times the bytes and operations: phases of seconds on real machines

@@ -78,6 +78,26 @@ static void no_copies(void)
 	fx_stop(&f);
 }
 
+/* Each side is woken by what comes, and only now and then by what it has sent. */
+static void few_wakes(void)
+{
+	struct fixture f = { 0 };
+	uint64_t wakes;
+	int i;
+
+	fx_start(&f);
+	CU_ASSERT_EQUAL(write_of(&f, 100), 0);
+	wakes = weft_rdma_stats.wakes;
+	for (i = 0; i < 32; i++) {
+		CU_ASSERT_EQUAL(write_of(&f, 100), 0);
+		CU_ASSERT_EQUAL(read_of(&f, 100), 0);
+	}
+	wakes = weft_rdma_stats.wakes - wakes;
+	CU_ASSERT(wakes >= 64);
+	CU_ASSERT(wakes <= 64 * 2 + 64 * 2 / 8 + 4);
+	fx_stop(&f);
+}
+
 /* More pieces than a request has segments for. */
 static void many_pieces(void)
 {
@@ -609,6 +629,7 @@ int main(void)
 	weft_log_set_level(WEFT_LOG_ERR);
 	s = CU_add_suite("common/rpc/rdma", fx_on_rdma, NULL);
 	CU_add_test(s, "bulk by segments is not copied", no_copies);
+	CU_add_test(s, "wakes by completions", few_wakes);
 	CU_add_test(s, "more pieces than segments", many_pieces);
 	CU_add_test(s, "a call given up while its memory is offered", given_up);
 	CU_add_test(s, "drawn cables", cables);
