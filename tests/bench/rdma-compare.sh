@@ -5,8 +5,8 @@
 # the verbs alone carry (perftest), in one run on one machine.
 #
 # Runs as root in a guest with an RDMA device ($RDMA_DEVICE, at $RDMA_ADDRESS), with a cluster that
-# listens on it and on TCP ($WEFT_SOURCE; $WEFT_CONF names it for the tools). The rounds alternate between the three; the
-# table has medians. Only one is mounted at a time. Rows:
+# listens on it and on TCP ($WEFT_SOURCE; $WEFT_CONF names it for the tools). All three are mounted; each
+# phase runs on one after the other, in another order in each round; the table has medians. Rows:
 #
 #	write, read of 4 KiB, 64 KiB, 1 MiB	4 threads, O_DIRECT, MiB/s
 #	buffered write, read			1 MiB at a time, the write with its fsync
@@ -23,7 +23,7 @@
 #	--rounds N (3)  --threads N (4)  --seconds N of each perftest (3)
 #	--scale N (1)   so many times the bytes and operations: phases of seconds on real machines
 #	--results FILE  keep the JSON line of each phase
-#	--only NAME,..  of weft_rdma, weft_tcp, nfs, verbs
+#	--only NAME,..  of weft_rdma, weft_tcp, nfs_rdma, verbs
 #	--targets       fail when NFS by RDMA is faster, or a server copied bulk
 #
 # Status: 0; 1 a target was missed (--targets); 2 it could not run, which a sentence explains.
@@ -58,9 +58,11 @@ mkdir -p $at
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 
 finish() {
-	local status=$?
-	mountpoint -q $at && umount -f $at
-	[ ! -d $export_dir ] || nfs_down $export_dir $at
+	local status=$? label
+	for label in weft_rdma weft_tcp; do
+		mountpoint -q "$at/$label" && umount -f "$at/$label"
+	done
+	[ ! -d $export_dir ] || nfs_down $export_dir $at/nfs_rdma
 	exit $status
 }
 trap finish EXIT
@@ -72,18 +74,24 @@ size_of() {
 	echo $((kib * scale))k
 }
 
-# phases PREFIX SUFFIX PROGRAM OPTIONS...: run it and name its phases
+# The options that count requests and servers' time on what is mounted there.
+declare -A count_options
+
+# phases PREFIX SUFFIX PROGRAM OPTIONS...: run it on each and name its phases
 phases() {
-	local prefix=$1 suffix=$2 program=$3
+	local prefix=$1 suffix=$2 program=$3 label
 	shift 3
-	"$bin/$program" --json --drop "${common[@]}" "$@" $at |
-		sed "s/\"phase\":\"\([a-z]*\)/\"phase\":\"$prefix\1$suffix/" >>"$results" ||
-		die "the benchmark failed: $program $*, ${common[*]}"
+	for label in $order; do
+		wanted "$label" || continue
+		# shellcheck disable=SC2086
+		"$bin/$program" --json --drop --label "$label" ${count_options[$label]} "$@" "$at/$label" |
+			sed "s/\"phase\":\"\([a-z]*\)/\"phase\":\"$prefix\1$suffix/" >>"$results" ||
+			die "the benchmark failed on $label: $program $*"
+	done
 }
 
-# work LABEL SERVERS COUNTERS...: one round on what is mounted at $at
 work() {
-	local common=(--label "$1" --servers "$2" "${@:3}") size
+	local size
 	for size in 4k 64k 1m; do
 		phases '' _$size iobench -t "$threads" -s "$(size_of $size)" -b $size --direct --phases write,read
 	done
@@ -92,23 +100,21 @@ work() {
 	phases '' '' mdbench -t 1 -n $((100 * scale)) --phases create,stat
 }
 
-work_weft() {
-	local stats
-	wanted "weft_$1" || return
-	mount -t weft "$WEFT_SOURCE" $at -o "net=$1" || die "mounting weft with net=$1"
-	stats=(/sys/kernel/debug/weft/*/stats)
-	[ ${#stats[@]} = 1 ] && [ -r "${stats[0]}" ] || die "expected one weft/*/stats in debugfs: ${stats[*]}"
-	[ "$1" = tcp ] || copies_before
-	work "weft_$1" weft-oss,weft-mds --stats "${stats[0]}"
-	[ "$1" = tcp ] || copies_after
-	umount $at || die "unmounting weft"
+mount_weft() {
+	local label=weft_$1 before
+	wanted "$label" || return 0
+	mkdir -p "$at/$label"
+	before=$(ls /sys/kernel/debug/weft)
+	mount -t weft "$WEFT_SOURCE" "$at/$label" -o "net=$1" || die "mounting weft with net=$1"
+	count_options[$label]="--servers weft-oss,weft-mds --stats /sys/kernel/debug/weft/$(
+		ls /sys/kernel/debug/weft | grep -vxF "$before")/stats"
 }
 
-work_nfs() {
-	wanted nfs || return
-	nfs_mount $at rdma "$RDMA_ADDRESS"
-	work nfs_rdma nfsd --nfs $at
-	umount $at || die "unmounting NFS"
+mount_nfs() {
+	wanted nfs_rdma || return 0
+	nfs_up $export_dir rdma
+	nfs_mount $at/nfs_rdma rdma "$RDMA_ADDRESS"
+	count_options[nfs_rdma]="--servers nfsd --nfs $at/nfs_rdma"
 }
 
 # The servers' counters together, and the client's: "NAME VALUE" lines.
@@ -118,11 +124,11 @@ copy_counters() {
 	awk '{ print "client_" $1, $2 }' /sys/kernel/debug/weft_rdma/stats
 }
 copies_before() { copy_counters >/run/rdma-copies.before; }
-copies_after() { copy_counters | join <(sort /run/rdma-copies.before) <(sort) >>/run/rdma-copies; }
+copies_after() { copy_counters | join <(sort /run/rdma-copies.before) <(sort) >/run/rdma-copies; }
 
 # verbs PROGRAM SIZE: what two programs on this machine get
 verbs() {
-	local args=(-d "$RDMA_DEVICE" -x 1 -F -D "$seconds" -s "$2") mib server try
+	local args=(-d "$RDMA_DEVICE" -x 1 -F -D "$seconds" -t 16 -s "$2") mib server try
 	timeout 60 "$1" "${args[@]}" >/dev/null 2>&1 &
 	server=$!
 	for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -220,15 +226,20 @@ copies_table() {
 }
 
 rm -f /run/rdma-copies
-! wanted nfs || nfs_up $export_dir rdma
+mount_weft rdma
+mount_weft tcp
+mount_nfs
+! wanted weft_rdma || copies_before
 for round in $(seq "$rounds"); do
 	case $((round % 3)) in
-	1) work_weft rdma; work_weft tcp; work_nfs ;;
-	2) work_nfs; work_weft rdma; work_weft tcp ;;
-	0) work_weft tcp; work_nfs; work_weft rdma ;;
+	1) order="weft_rdma weft_tcp nfs_rdma" ;;
+	2) order="nfs_rdma weft_rdma weft_tcp" ;;
+	0) order="weft_tcp nfs_rdma weft_rdma" ;;
 	esac
+	work
 	work_verbs
 done
+! wanted weft_rdma || copies_after
 echo "weft by RDMA and by TCP, NFSv4.2 by RDMA (sync), verbs alone (perftest): $RDMA_DEVICE, medians of $rounds rounds"
 status=0
 table || status=1
