@@ -21,7 +21,7 @@
 # The last lines give the copies for each byte of bulk, of the servers' and the client's own counters.
 #
 #	--rounds N (3)  --threads N (4)  --seconds N of each perftest (3)
-#	--scale N (1)   so many times the bytes and operations: phases of seconds on real machines
+#	--scale N (1)   so many times the bytes and operations, for real machines
 #	--results FILE  keep the JSON line of each phase
 #	--only NAME,..  of weft_rdma, weft_tcp, nfs_rdma, verbs
 #	--targets       fail when NFS by RDMA is faster, or a server copied bulk
@@ -70,7 +70,7 @@ trap finish EXIT
 # KiB of each thread. As small blocks move fewer bytes in the same time, they get fewer.
 size_of() {
 	local kib
-	case $1 in 4k) kib=512 ;; 64k) kib=2048 ;; *) kib=8192 ;; esac
+	case $1 in 4k) kib=2048 ;; 64k) kib=8192 ;; *) kib=32768 ;; esac
 	echo $((kib * scale))k
 }
 
@@ -95,9 +95,9 @@ work() {
 	for size in 4k 64k 1m; do
 		phases '' _$size iobench -t "$threads" -s "$(size_of $size)" -b $size --direct --phases write,read
 	done
-	phases buffered_ '' iobench -t 1 -s $((16 * scale))m -b 1m --phases write,read
-	phases '' '' iobench -t 1 -s 1m -b 4k --direct --random-ops $((200 * scale)) --phases write,randread
-	phases '' '' mdbench -t 1 -n $((100 * scale)) --phases create,stat
+	phases buffered_ '' iobench -t 1 -s $((64 * scale))m -b 1m --phases write,read
+	phases '' '' iobench -t 1 -s 4m -b 4k --direct --random-ops $((400 * scale)) --phases write,randread
+	phases '' '' mdbench -t 1 -n $((400 * scale)) --phases create,stat
 }
 
 mount_weft() {
