@@ -177,6 +177,7 @@ struct oss_commits {
  * @wait_ns: time from a small write to its move
  * @head: the segments; each is held
  * @count: how many
+ * @full: one of them may have no more small blocks
  * @op: moves some of them to the data file
  * @busy: @op is running
  * @timer: when the next ones are moved
@@ -188,6 +189,7 @@ struct oss_smalls {
 	uint64_t wait_ns;
 	struct oss_seg *head, **tail;
 	unsigned int count;
+	bool full;
 	struct oss_op op;
 	bool busy;
 	struct weft_timer timer;

@@ -5,9 +5,10 @@
  * data file already; the bytes go there later.
  *
  * The bytes of a small block are in the column family "small" and, as long as its segment is in
- * memory, in a buffer of its record; so readers need no RocksDB. A timer, or many of them, makes
- * an operation OSS_SETTLE over the segments in the list: it writes the bytes to their place and
- * commits records without the mark, and deletes the bytes in the RocksDB in the same batch.
+ * memory, in a buffer of its record; so readers need no RocksDB. A timer makes an operation
+ * OSS_SETTLE over the segments in the list: it writes the bytes to their place and commits records
+ * without the mark, and deletes the bytes in the RocksDB in the same batch. That is done at once
+ * when there are many, or when a segment may have no more: each further write would be two syncs.
  * What is not settled when the store is closed or killed is found by the scan.
  *
  * A place of a small block is written by nobody else, and read by nobody until the mark is gone.
@@ -99,22 +100,29 @@ void oss_small_fini(struct oss_store *s)
 	free(m->found);
 }
 
-/* A part has ended or a segment was loaded: has it small blocks that nobody cares for? */
-void oss_small_queue(struct oss_store *s, struct oss_seg *seg)
+static void push(struct oss_smalls *m, struct oss_seg *seg)
 {
-	struct oss_smalls *m = &s->smalls;
-
-	if (!seg->stable->nsmall || seg->is_small)
-		return;
 	seg->is_small = true;
 	seg->refs++;
 	seg->small_next = NULL;
 	*m->tail = seg;
 	m->tail = &seg->small_next;
 	m->count++;
+}
+
+/* A part has ended or a segment was loaded: has it small blocks that nobody cares for? */
+void oss_small_queue(struct oss_store *s, struct oss_seg *seg)
+{
+	struct oss_smalls *m = &s->smalls;
+
+	if (!seg->stable->nsmall)
+		return;
+	if (!seg->is_small)
+		push(m, seg);
+	m->full |= seg->stable->nsmall >= SEG_SMALL_MAX;
 	if (m->busy)
 		return;
-	if (m->count == SETTLE_SOON && !s->commits.failed)
+	if ((m->full || m->count >= SETTLE_SOON) && !s->commits.failed)
 		weft_timer_start(s->env, &m->timer, 0);
 	else if (m->timer.pos < 0)
 		weft_timer_start(s->env, &m->timer, m->wait_ns);
@@ -130,7 +138,7 @@ static void settled(struct oss_op *op, int err)
 	m->busy = false;
 	if (m->head)
 		weft_timer_start(s->env, &m->timer,
-				 m->count >= SETTLE_SOON && !err ? 0 : m->wait_ns);
+				 (m->full || m->count >= SETTLE_SOON) && !err ? 0 : m->wait_ns);
 }
 
 static void settle(void *arg)
@@ -145,6 +153,7 @@ static void settle(void *arg)
 		return;
 	}
 	m->busy = true;
+	m->full = false;
 	oss_op_start(s, &m->op);
 	for (i = 0; i < n; i++) {
 		struct oss_seg *seg = pop(m);

@@ -82,6 +82,30 @@ static void test_life(void)
 	bed_fini(&bed);
 }
 
+/* A segment that is full of small blocks is settled at once, so the next ones are small again. */
+static void test_full(void)
+{
+	const struct oss_store_stats *st;
+	struct oss_bed bed;
+	unsigned int i;
+
+	bed_init(&bed, 4 << 20);
+	bed.settle_ns = SLOW_NS;
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	st = oss_store_stats(bed.store);
+	fill(buf, sizeof(buf), 5);
+	for (i = 0; i < OSS_SEG_BLOCKS; i++)
+		CU_ASSERT_EQUAL(bed_write(&bed, 1, 0, i * OSS_BLOCK, buf + i * OSS_BLOCK,
+					  OSS_BLOCK), 0);
+	/* One sync of the data file for 32 of them, and what comes while that goes on. */
+	CU_ASSERT(st->data_syncs >= 1);
+	CU_ASSERT(st->data_syncs <= OSS_SEG_BLOCKS / 8);
+	same(&bed, 1, OSS_SEG);
+	bed_reopen(&bed);
+	same(&bed, 1, OSS_SEG);
+	bed_fini(&bed);
+}
+
 /* Large writes, holes and cuts over small blocks; no stored block is left behind. */
 static void test_mixed(void)
 {
@@ -177,6 +201,7 @@ int main(void)
 		return 2;
 	s = CU_add_suite("oss/small", NULL, NULL);
 	CU_add_test(s, "life of a small block", test_life);
+	CU_add_test(s, "a full segment", test_full);
 	CU_add_test(s, "with other changes", test_mixed);
 	CU_add_test(s, "a commit fails", test_commit_fails);
 	CU_add_test(s, "damage", test_damage);
