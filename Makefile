@@ -123,7 +123,7 @@ vm-check: all tests
 vm-selftest: tests
 	$(Q)tests/vm/selftest --kernel $(KERNEL)
 
-## test: check, vm-check on the stock kernel, vm-check on uml-debug
+## test: check, the VM suites on the stock kernel and on uml-debug, some once more over RDMA, suites of RDMA
 test:
 	$(Q)tests/test
 

@@ -42,6 +42,15 @@ traffic() {
 }
 both_rails() { rails | awk '$4 ~ /^10.77/ { a += $11 } $4 ~ /^10.78/ { b += $11 } END { exit !(a > 0 && b > 0) }'; }
 both_rails_used() { both_rails || { written_and_read $MNT/more 4 && false; }; }
+requests_by() { rails | awk -v addr="$1." 'index($4, addr) == 1 { n += $11 } END { print n + 0 }'; }
+# 32 reads, one after the other: each rail has its share.
+taken_in_turns() {
+	local first=$(requests_by 10.77) second=$(requests_by 10.78)
+	dd if=$MNT/direct of=/dev/null bs=64k count=32 iflag=direct status=none || return
+	first=$(($(requests_by 10.77) - first)) second=$(($(requests_by 10.78) - second))
+	echo "$first and $second requests"
+	[ $first -ge 8 ] && [ $second -ge 8 ]
+}
 rail_down() { ! rails | grep "10.78" | grep -q " up [1-9]"; }
 rail_up() { rails | grep "10.78" | grep -q " up [1-9]"; }
 auto_fell() { [ "$(mount_stat fallen_back)" -gt 0 ]; }
@@ -63,6 +72,7 @@ check "and not inline" test "$(stat_of inline_bytes)" -lt 100000
 check "the server invalidated" test "$(stat_of remote_invs)" -gt 32
 check "nothing is registered when nothing goes on" until_true test "$(stat_of mrs_used)" = 0
 check "both rails were used" until_true both_rails_used
+check "little load goes over both" taken_in_turns
 
 mkdir -p /weft.tcp
 check "a mount by TCP beside it" weft_mount /weft.tcp net=tcp
