@@ -21,6 +21,7 @@
  */
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <rdma/ib_cache.h>
 #include "kmod/rdma/rdma.h"
 
 #define STEP_MS 3000 /* to resolve an address or a route */
@@ -235,17 +236,20 @@ static int open_limits(struct wrdma *c)
 	return 0;
 }
 
-/* Listens to the port. One that is down already will not tell. */
+/*
+ * Listens to the port. One that is down already will not tell, but its state is kept by then: the
+ * kernel notes it before it tells of a change. (Asking the driver takes rtnl_lock on RoCE.)
+ */
 static int open_port(struct wrdma *c)
 {
 	struct ib_device *dev = c->id->device;
-	struct ib_port_attr port;
+	enum ib_port_state state;
 	int ret;
 
 	INIT_IB_EVENT_HANDLER(&c->port_events, dev, port_event);
 	ib_register_event_handler(&c->port_events);
-	ret = ib_query_port(dev, c->id->port_num, &port);
-	if (!ret && port.state != IB_PORT_ACTIVE)
+	ret = ib_get_cached_port_state(dev, c->id->port_num, &state);
+	if (!ret && state != IB_PORT_ACTIVE)
 		ret = -ENETDOWN;
 	return ret;
 }
