@@ -127,7 +127,8 @@ links_up() {
 	for try in $(seq 50); do
 		printf '\n{"execute":"qmp_capabilities"}\n' >/dev/ttyS1
 		sleep 0.1
-		grep -q '"return"' /run/monitor.log && return 0
+		# The first answer may have come before anybody read the line.
+		grep -q '"return"\|already complete' /run/monitor.log && return 0
 	done
 	return 1
 }
