@@ -17,6 +17,7 @@
 #	require WHAT COMMAND...		as check; without it the rest makes no sense: the suite ends
 #	expect_errno ERRNO COMMAND...	one test: the command must fail and say that error
 #	program COMMAND...		a program that counts its own tests: they count here
+#	until_ok SECONDS COMMAND...	until the command succeeds
 #	scaled N			N on the stock kernel, a fifth on kernels with checkers
 #	weft_module			load it, with what it depends on
 #	weft_module_remove		all of ours; fails while it is used
@@ -129,6 +130,15 @@ program() {
 	read -r p f <<<"$(counts /run/program.log $status)"
 	passed=$((passed + p)) failed=$((failed + f))
 	[ "$f" = 0 ] || echo "FAILED  $*: $p passed, $f failed, status $status"
+}
+
+until_ok() {
+	local limit=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $limit ] || return 1
+		sleep 0.2
+	done
 }
 
 scaled() { [[ $WEFT_KERNEL == stock* ]] && echo "$1" || echo $((($1 + 4) / 5)); }

@@ -10,7 +10,6 @@
 #	traffic_goes_on [SECONDS]	each of the two has ended a whole round since (120)
 #	traffic_stop			after the rounds that run: status 0 when no round failed
 #	until_more SECONDS N COMMAND	until the number that COMMAND prints is above N
-#	until_ok SECONDS COMMAND	until COMMAND succeeds
 #
 #	module_counter NAME		a counter of weft_rdma.ko
 #	nothing_held			it holds no connection, queue pair, region, page; shows those it does
@@ -74,15 +73,6 @@ until_more() {
 	shift 2
 	until [ "$("$@")" -gt "$than" ]; do
 		[ $SECONDS -lt $limit ] || { echo "still $("$@")"; return 1; }
-		sleep 0.2
-	done
-}
-
-until_ok() {
-	local limit=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $limit ] || return 1
 		sleep 0.2
 	done
 }

@@ -16,25 +16,8 @@ bytes_on_late() {
 	weft target stats "$id" | awk '$4 == "bytes_written" { print $5 }'
 }
 width() { weft layout get "$1" -o json | sed -n 's/.*"width": *\([0-9]*\).*/\1/p'; }
-# One more try until it has registered.
-extended() {
-	local try
-	for try in $(seq 200); do
-		weft fs extend && return
-		sleep 0.2
-	done
-	return 1
-}
-# Each metadata server gets the map in its own time.
 wide_file() {
-	local try
-	for try in $(seq 100); do
-		rm -f "$1" && dd if=/data/source of="$1" bs=1M conv=fsync status=none &&
-			[ "$(width "$1")" = 3 ] && return
-		sleep 0.1
-	done
-	weft layout get "$1"
-	return 1
+	rm -f "$1" && dd if=/data/source of="$1" bs=1M conv=fsync status=none && [ "$(width "$1")" = 3 ]
 }
 
 require "cluster with two data servers" weft_up 1 2
@@ -55,9 +38,10 @@ path = $late
 C
 require "mkfs of a third" mkfs.weft -t ost --size 256M --mgmt "${WEFT_SOURCE%:/}" $late
 late_start
-require "weft fs extend" extended
+require "weft fs extend, when it has registered" until_ok 40 weft fs extend
 require "writers go on" writers_go_on
-require "a new file is three wide" wide_file $MNT/after
+# Each metadata server gets the map in its own time.
+require "a new file is three wide" until_ok 10 wide_file $MNT/after
 check "the new server has bytes of it" test "$(bytes_on_late)" -gt 1000000
 check "the old file is where it was" test "$(width $MNT/before)" = 2
 drop_caches

@@ -8,25 +8,14 @@
 
 free_mib() { echo $(($(stat -f -c '%f * %S / 1048576' $MNT))); }
 
-# has_free MIB: within half a minute that much is free again; removal goes on in the background.
-has_free() {
-	for _ in $(seq 150); do
-		[ "$(free_mib)" -ge "$1" ] && return 0
-		sleep 0.2
-	done
-	echo "$(free_mib) MiB are free, $1 expected"
-	return 1
-}
+# free_is -ge|-le MIB
+free_is() { [ "$(free_mib)" "$1" "$2" ]; }
 
-# has_at_most MIB: df knows it when the servers have told, which they do every second.
-has_at_most() {
-	for _ in $(seq 50); do
-		[ "$(free_mib)" -le "$1" ] && return 0
-		sleep 0.2
-	done
-	echo "$(free_mib) MiB are free, $1 expected at most"
-	return 1
-}
+# Within half a minute that much is free again; removal goes on in the background.
+has_free() { until_ok 30 free_is -ge "$1" || { echo "$(free_mib) MiB are free"; return 1; }; }
+
+# df knows it when the servers have told, which they do every second.
+has_at_most() { until_ok 10 free_is -le "$1" || { echo "$(free_mib) MiB are free"; return 1; }; }
 
 require "cluster with two small data servers" weft_up 1 2 --ost-size 96M
 require "mount" weft_mount

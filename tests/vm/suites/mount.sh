@@ -4,16 +4,10 @@
 . "$WEFT_TOP/tests/vm/lib.sh"
 
 mounted() { grep -q " $MNT weft " /proc/mounts; }
+clients() { weft client list --config $WEFT_DIR/weft.conf; }
+known() { clients | grep -q " connected .* $WEFT_NET "; }
 # Its own address, and what it uses: management is told within moments.
-until_known() {
-	local try
-	for try in $(seq 50); do
-		weft client list --config $WEFT_DIR/weft.conf | grep -q " connected .* $WEFT_NET " && return
-		sleep 0.1
-	done
-	weft client list --config $WEFT_DIR/weft.conf
-	return 1
-}
+until_known() { until_ok 5 known || { clients; return 1; }; }
 mount_with() { mount -t weft "$WEFT_SOURCE" $MNT -o "${WEFT_OPTIONS:+$WEFT_OPTIONS,}$1"; }
 
 require "cluster starts" weft_up

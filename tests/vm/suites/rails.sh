@@ -8,27 +8,11 @@
 # default: no
 WEFT_NET=tcp # options are given to each mount here
 . "$WEFT_TOP/tests/vm/lib.sh"
+. "$WEFT_TOP/tests/vm/traffic.sh"
 
-n=0 # of the mount in debugfs: its newest folder
-stat_of() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft_rdma/stats; }
-mount_stat() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft/$n/stats; }
-rails() { cat /sys/kernel/debug/weft/$n/rails; }
-mounted() { weft_mount "$MNT" "$1" && n=$(ls /sys/kernel/debug/weft | sort -n | tail -n 1); }
-until_true() {
-	local try
-	for try in $(seq 600); do
-		"$@" && return
-		sleep 0.1
-	done
-	return 1
-}
+mount_stat() { awk -v name="$1" '$1 == name { print $2 }' "$(weft_debug)/stats"; }
 shows() { grep -q "$1" /proc/mounts; }
-nothing_left() {
-	local name
-	for name in connections qps mrs mrs_used pages bufs; do
-		[ "$(stat_of $name)" = 0 ] || { cat /sys/kernel/debug/weft_rdma/stats; return 1; }
-	done
-}
+nothing_registered() { [ "$(module_counter mrs_used)" = 0 ]; }
 written_and_read() { # FILE MIB [DD OPTIONS]
 	dd if=/tmp/data of="$1" bs=1M count="$2" conv=fsync "${@:3}" status=none && drop_caches &&
 		cmp -n $(($2 << 20)) /tmp/data "$1"
@@ -40,19 +24,18 @@ traffic() {
 		written_and_read "$1.$((i++ % 2))" 8 || { touch /tmp/traffic.failed; return 1; }
 	done
 }
-both_rails() { rails | awk '$4 ~ /^10.77/ { a += $11 } $4 ~ /^10.78/ { b += $11 } END { exit !(a > 0 && b > 0) }'; }
+both_rails() { [ "$(on_rail 10.77.0.1)" -gt 0 ] && [ "$(on_rail 10.78.0.1)" -gt 0 ]; }
 both_rails_used() { both_rails || { written_and_read $MNT/more 4 && false; }; }
-requests_by() { rails | awk -v addr="$1." 'index($4, addr) == 1 { n += $11 } END { print n + 0 }'; }
 # 32 reads, one after the other: each rail has its share.
 taken_in_turns() {
-	local first=$(requests_by 10.77) second=$(requests_by 10.78)
+	local first=$(on_rail 10.77.0.1) second=$(on_rail 10.78.0.1)
 	dd if=$MNT/direct of=/dev/null bs=64k count=32 iflag=direct status=none || return
-	first=$(($(requests_by 10.77) - first)) second=$(($(requests_by 10.78) - second))
+	first=$(($(on_rail 10.77.0.1) - first)) second=$(($(on_rail 10.78.0.1) - second))
 	echo "$first and $second requests"
 	[ $first -ge 8 ] && [ $second -ge 8 ]
 }
-rail_down() { ! rails | grep "10.78" | grep -q " up [1-9]"; }
-rail_up() { rails | grep "10.78" | grep -q " up [1-9]"; }
+rail_up() { [ "$(on_rail 10.78.0.1 up)" -gt 0 ]; }
+rail_down() { ! rail_up; }
 auto_fell() { [ "$(mount_stat fallen_back)" -gt 0 ]; }
 auto_back() { [ "$(mount_stat fallen_back)" = 0 ]; }
 
@@ -62,16 +45,16 @@ grep -q ^weft_rdma /proc/modules || { modprobe rdma_cm; insmod "$WEFT_KMOD/weft_
 require "cluster" weft_up 1 2 --rdma "$(rdma_address 0),$(rdma_address 1)" --wait 180
 head -c 16M /dev/urandom >/tmp/data
 
-require "mount with net=rdma" mounted net=rdma
+require "mount with net=rdma" weft_mount $MNT net=rdma
 check "/proc/mounts says rdma" shows "net=rdma,transport=rdma"
 check "buffered, both ways" written_and_read $MNT/buffered 16
 check "direct, both ways" written_and_read $MNT/direct 16 oflag=direct
 check "a small file" sh -c "echo small >$MNT/small && grep -q small $MNT/small"
-check "bulk went by segments" test "$(stat_of read_bytes)" -ge $((32 << 20)) -a "$(stat_of write_bytes)" -ge $((32 << 20))
-check "and not inline" test "$(stat_of inline_bytes)" -lt 100000
-check "the server invalidated" test "$(stat_of remote_invs)" -gt 32
-check "nothing is registered when nothing goes on" until_true test "$(stat_of mrs_used)" = 0
-check "both rails were used" until_true both_rails_used
+check "bulk went by segments" test "$(module_counter read_bytes)" -ge $((32 << 20)) -a "$(module_counter write_bytes)" -ge $((32 << 20))
+check "and not inline" test "$(module_counter inline_bytes)" -lt 100000
+check "the server invalidated" test "$(module_counter remote_invs)" -gt 32
+check "nothing is registered when nothing goes on" until_ok 60 nothing_registered
+check "both rails were used" until_ok 60 both_rails_used
 check "little load goes over both" taken_in_turns
 
 mkdir -p /weft.tcp
@@ -80,21 +63,21 @@ check "it reads what the other wrote" cmp /tmp/data /weft.tcp/direct
 check "and the other way round" sh -c "cp /tmp/data /weft.tcp/by-tcp && sync && cmp /tmp/data $MNT/by-tcp"
 weft_umount /weft.tcp
 
-echo 20 >/sys/kernel/debug/weft/$n/inject_disconnect
+echo 20 >"$(weft_debug)"/inject_disconnect
 check "broken connections under traffic" written_and_read $MNT/broken 16
 check "direct too" written_and_read $MNT/broken2 16 oflag=direct
-echo 0 >/sys/kernel/debug/weft/$n/inject_disconnect
+echo 0 >"$(weft_debug)"/inject_disconnect
 check "there were some" test "$(mount_stat reconnects)" -gt 0
-echo 3 >/sys/kernel/debug/weft/$n/inject_drop_n
+echo 3 >"$(weft_debug)"/inject_drop_n
 check "lost replies" written_and_read $MNT/lost 8
 
 traffic $MNT/cut /tmp/enough &
 job=$!
 rail_set 1 off
-check "a rail is cut under traffic" until_true rail_down
+check "a rail is cut under traffic" until_ok 60 rail_down
 check "traffic goes on" written_and_read $MNT/oneleft 8
 rail_set 1 on
-check "its rail comes back" until_true rail_up
+check "its rail comes back" until_ok 60 rail_up
 touch /tmp/enough
 check "no error to the application" wait $job
 refuse "and no wrong byte" test -e /tmp/traffic.failed
@@ -113,7 +96,7 @@ check "others go on" timeout 60 cmp /tmp/data $MNT/direct
 # A listing goes into memory of the caller: the device must be kept off it before he leaves.
 mkdir $MNT/dir && touch $MNT/dir/{1..40}
 check "remount" weft_umount
-require "mount" mounted net=rdma
+require "mount" weft_mount $MNT net=rdma
 check "the directory is known" stat $MNT/dir
 pkill -STOP -x weft-mds
 ls $MNT/dir >/dev/null &
@@ -123,14 +106,14 @@ kill -KILL $job
 start=$SECONDS
 wait $job 2>/dev/null
 check "a killed ls leaves within seconds" test $((SECONDS - start)) -le 8
-check "its memory was taken back" test "$(stat_of detaches)" -gt 0 -a "$(stat_of local_invs)" -gt 0 -a "$(stat_of pages)" = 0
+check "its memory was taken back" test "$(module_counter detaches)" -gt 0 -a "$(module_counter local_invs)" -gt 0 -a "$(module_counter pages)" = 0
 pkill -CONT -x weft-mds
 check "and listed again" sh -c "[ \$(timeout 100 ls $MNT/dir | wc -l) = 40 ]"
 
 check "unmount" weft_umount
-check "nothing of it is left" nothing_left
+check "nothing of it is left" nothing_held
 
-require "mount with net=auto" mounted net=auto
+require "mount with net=auto" weft_mount $MNT net=auto
 check "a file" written_and_read $MNT/auto 4
 check "by RDMA" shows "net=auto,transport=rdma"
 rail_set 0 off
@@ -142,9 +125,9 @@ check "and shown" shows "transport=tcp"
 check "and told" sh -c "dmesg | grep -q 'falling back to TCP'"
 rail_set 0 on
 rail_set 1 on
-check "when a rail is back so is RDMA" until_true auto_back
+check "when a rail is back so is RDMA" until_ok 60 auto_back
 check "unmount" weft_umount
-check "nothing of it is left" nothing_left
+check "nothing of it is left" nothing_held
 
 weft_rails_none() { mount -t weft "$WEFT_SOURCE" $MNT -o net=rdma,rails=192.0.2.0/24; }
 refuse "no rail in the subnet" weft_rails_none
