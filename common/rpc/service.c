@@ -47,7 +47,6 @@ struct weft_rpc_conn {
 	uint64_t queued, sent; /* messages, in this order */
 	uint64_t mark; /* so many were queued when @stall was started */
 	struct weft_timer stall;
-	uint64_t due; /* when @stall should run; much later: the loop itself was away */
 	enum weft_role role;
 	bool condemned; /* closed when the reply that says why is sent */
 	void *priv;
@@ -171,7 +170,6 @@ static void stall_start(struct weft_rpc_conn *conn)
 	const struct weft_rpc_service_cfg *cfg = &conn->svc->cfg;
 
 	conn->mark = conn->queued;
-	conn->due = weft_env_now(cfg->env) + cfg->stall_ms / 2 * WEFT_NS_PER_MS;
 	weft_timer_start(cfg->env, &conn->stall, cfg->stall_ms / 2 * WEFT_NS_PER_MS);
 }
 
@@ -179,7 +177,9 @@ static void stall_check(void *arg)
 {
 	struct weft_rpc_conn *conn = arg;
 	const struct weft_rpc_service_cfg *cfg = &conn->svc->cfg;
-	bool away = weft_env_now(cfg->env) - conn->due > cfg->stall_ms / 4 * WEFT_NS_PER_MS;
+	/* Much later than asked for: it was this loop that did not run. */
+	bool away = weft_env_now(cfg->env) - conn->stall.expires >
+		    cfg->stall_ms / 4 * WEFT_NS_PER_MS;
 
 	if (conn->sent < conn->mark && !away) {
 		weft_warn_peer("the peer does not take its replies, connection closed",
