@@ -9,10 +9,12 @@
  * A link's work takes it from DOWN through CONNECTING (open, see handshake.c) to READY. When a
  * connection fails the link is BROKEN; the work closes the transport, routes what was outstanding
  * again (same id, same slot, marked as replay; over another link if there is one), and connects
- * again after a pause (rail.c). A host that has gone is found out by the transport, whether
- * anything is outstanding or not (TCP's keepalive; probe() every 5 s). A server that has stopped
- * answering is found out by PING: sent when requests are outstanding and nothing was heard for
- * 5 s; after 30 s of silence the connection is given up.
+ * again: at once when the connection had proved itself (an answer, or 5 s of life), else with
+ * pauses that grow (rail.c): a peer may take every connection and break it at the first request.
+ * A host that has gone is found out by the transport, whether anything is outstanding or not
+ * (TCP's keepalive; probe() every 5 s). A server that has stopped answering is found out by PING:
+ * sent when requests are outstanding and nothing was heard for 5 s; after 30 s of silence the
+ * connection is given up.
  *
  * fs->lock protects all of it. A transport is called without it; whoever calls holds references to
  * transport and request, and a closed transport ignores a late call.
@@ -25,6 +27,7 @@
 
 #define WATCH (5 * HZ)
 #define SILENCE_MAX (30 * HZ)
+#define GAP (HZ / 20) /* from a connection to the next one, even if it answered something */
 #define CONNECT_ROUNDS 3 /* of all management servers, before a mount is told */
 
 static void link_work(struct work_struct *work);
@@ -211,6 +214,32 @@ void weft_peer_kick(struct weft_peer *peer)
 	spin_unlock(&fs->lock);
 }
 
+/* The peer does serve this connection. */
+static void link_prove(struct weft_link *link)
+{
+	if (link->proved || link->state != WEFT_LINK_READY)
+		return;
+	link->proved = true;
+	link->tries = 1;
+	weft_rail_proved(link);
+}
+
+/* A ready link's connection is gone. Its work closes it at once, and connects it when it may. */
+static void link_lost(struct weft_link *link, int err)
+{
+	u32 ms;
+
+	link->state = WEFT_LINK_BROKEN;
+	ms = weft_rail_lost(link, err);
+	if (ms) {
+		link->again = jiffies + msecs_to_jiffies(ms);
+		link->peer->next_addr++;
+		link->peer->fs->pauses++;
+	}
+	trace_weft_link_down(link, err);
+	mod_delayed_work(weft_link_wq, &link->work, 0);
+}
+
 /**
  * weft_link_break() - give a connection up
  * @link: the link
@@ -224,10 +253,7 @@ void weft_link_break(struct weft_link *link, int err)
 
 	link->error = err;
 	if (link->state == WEFT_LINK_READY) {
-		link->state = WEFT_LINK_BROKEN;
-		weft_rail_lost(link, err);
-		trace_weft_link_down(link, err);
-		mod_delayed_work(weft_link_wq, &link->work, 0);
+		link_lost(link, err);
 	} else if (link->state == WEFT_LINK_CONNECTING) {
 		/* The handshake is waited for by the link's own work. */
 		list_for_each_entry_safe(rpc, tmp, &link->sent, node) {
@@ -329,7 +355,8 @@ static bool link_ready(struct weft_link *link, const struct weft_handshake *hs)
 	link->heard = jiffies;
 	if (link->tries)
 		fs->reconnects++;
-	link->tries = 1;
+	link->proved = false;
+	link->again = jiffies + GAP;
 	link->state = WEFT_LINK_READY;
 	weft_rail_up(link);
 	if (restarted)
@@ -341,7 +368,7 @@ static bool link_ready(struct weft_link *link, const struct weft_handshake *hs)
 
 	if (!peer->kind)
 		weft_map_refresh(fs, 0);
-	queue_delayed_work(weft_link_wq, &link->watch, WATCH);
+	mod_delayed_work(weft_link_wq, &link->watch, WATCH);
 	weft_peer_kick(peer);
 	return true;
 }
@@ -370,6 +397,7 @@ static void link_failed(struct weft_link *link, int err)
 	link->tries++;
 	give_up = fs->connecting && connect_hopeless(peer, err);
 	ms = weft_rail_failed(link, err);
+	link->again = jiffies + msecs_to_jiffies(ms);
 	alone = !weft_peer_up(peer);
 	if (!fs->stopping && !fs->aborted && weft_link_wanted(link))
 		queue_delayed_work(weft_link_wq, &link->work, msecs_to_jiffies(ms));
@@ -401,6 +429,10 @@ static void link_work(struct work_struct *work)
 	link_close(link);
 	spin_lock(&fs->lock);
 	go = !fs->stopping && !fs->aborted && peer->wanted && weft_link_wanted(link);
+	if (go && time_before(jiffies, link->again)) {
+		queue_delayed_work(weft_link_wq, &link->work, link->again - jiffies);
+		go = false;
+	}
 	if (go) {
 		addr = *weft_rail_addr(link->rail);
 		link->state = WEFT_LINK_CONNECTING;
@@ -466,6 +498,8 @@ static void link_watch(struct work_struct *work)
 	if (!link->nsent)
 		link->heard = jiffies;
 	silent = jiffies - link->heard;
+	if (silent < WATCH - HZ)
+		link_prove(link);
 	if (silent > SILENCE_MAX)
 		weft_link_break(link, -ETIMEDOUT);
 	else if (!link->nsent && !weft_rail_wanted(link->rail))
@@ -622,6 +656,7 @@ int weft_link_received(struct weft_link *link, struct weft_rpc *rpc, const struc
 	ours = rpc->place == WEFT_RPC_SENT && rpc->link == link;
 	if (ours) {
 		rpc->in_len = le32_to_cpu(hdr->bulk_len);
+		link_prove(link);
 		weft_route_leave(rpc);
 		link->window = clamp_t(unsigned int, link->nsent + le16_to_cpu(hdr->credits), 1,
 				       link->window_max);

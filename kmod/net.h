@@ -69,6 +69,10 @@ enum weft_link_state {
  * @window: how many may be outstanding, as the last reply granted; @window_max: as INIT did
  * @heard: jiffies when the peer was last heard of
  * @ping: a PING is outstanding
+ * @proved: the connection has answered a request, or lasted for some seconds
+ * @tries: attempts to connect, and connections that broke before they proved themselves, since one
+ *	did; 0: there was none yet
+ * @again: jiffies before which it is not connected again
  */
 struct weft_link {
 	struct weft_peer *peer;
@@ -79,8 +83,8 @@ struct weft_link {
 	struct list_head sent;
 	unsigned int nsent, window, window_max;
 	u64 bytes, boot, features;
-	unsigned long heard;
-	bool ping;
+	unsigned long heard, again;
+	bool ping, proved;
 	int error;
 	unsigned int tries;
 	struct delayed_work work, watch;
@@ -97,15 +101,17 @@ struct weft_addr {
  * struct weft_rail - an address of a peer: the one with its index
  * @first: its links: peer->conns of them
  * @up: how many are ready
- * @failures: attempts that failed since one was ready
+ * @failures: attempts that failed, or broke at once, since a connection proved itself
  * @requests, @bytes: given to its links, with their bulk in both directions
  * @lost: connections that broke
- * @error: why the last one did, or could not be made; 0 when one is ready again
+ * @error: why the last one did, or could not be made; 0 when one has proved itself again
+ * @told_down, @told_breaks: the log says so already
  */
 struct weft_rail {
 	struct weft_peer *peer;
 	struct weft_link *first;
 	unsigned int index, up, failures;
+	bool told_down, told_breaks;
 	int error;
 	u64 requests, bytes, lost;
 };
@@ -225,7 +231,7 @@ struct weft_fs {
 
 	struct delayed_work map_work;
 
-	u64 reconnects, replays, fallbacks;
+	u64 reconnects, pauses, replays, fallbacks;
 	unsigned int fallen; /* peers that are in fallback now */
 	unsigned int up_tcp, up_rdma; /* links to targets that are ready */
 	struct weft_op_stats stats[WEFT_OP_LIMIT];
@@ -268,7 +274,8 @@ bool weft_rail_wanted(const struct weft_rail *rail);
 bool weft_link_wanted(const struct weft_link *link);
 bool weft_peer_up(const struct weft_peer *peer);
 void weft_rail_up(struct weft_link *link);
-void weft_rail_lost(struct weft_link *link, int err);
+void weft_rail_proved(struct weft_link *link);
+u32 weft_rail_lost(struct weft_link *link, int err);
 u32 weft_rail_failed(struct weft_link *link, int err);
 u32 weft_fs_transport_flags(struct weft_fs *fs);
 void weft_peer_addrs(struct weft_peer *peer, const struct weft_addr *addrs, unsigned int n);

@@ -9,9 +9,10 @@
  *
  * How it can fail: a rail whose connection breaks is tried again, by its first link alone, with
  * pauses that grow to 2 s, or to 15 s when another rail serves; what was under way goes over
- * another rail. When all RDMA rails of a target have failed and net=auto, its TCP rails take over
- * (fallback): that is counted, and told in the log, also when it ends; their links are closed then,
- * when they are idle.
+ * another rail. A rail whose connections are made but break before they have answered anything
+ * has failed as well, from the third on. When all RDMA rails of a target have failed and
+ * net=auto, its TCP rails take over (fallback): that is counted, and told in the log, also when
+ * it ends; their links are closed then, when they are idle.
  *
  * All of it under fs->lock, but for what is said in weft_subnet_local().
  */
@@ -23,6 +24,7 @@
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
 #define PROBE_MAX_MS 15000
+#define FREE_TRIES 2 /* connections that broke at once, and are made again without a pause */
 
 static bool addr_is_rdma(const struct weft_addr *a)
 {
@@ -117,28 +119,30 @@ static void fallback_end(struct weft_peer *peer)
 void weft_rail_up(struct weft_link *link)
 {
 	struct weft_rail *rail = link->rail;
-	struct weft_peer *peer = rail->peer;
-	const struct weft_addr *addr = weft_rail_addr(rail);
 	unsigned int i;
 
 	rail->up++;
-	rail->failures = 0;
-	rail->error = 0;
+	rail->told_down = false;
 	count_up(link, 1);
-	if (peer->fallback && addr && addr_is_rdma(addr))
-		fallback_end(peer);
-	for (i = 0; rail->up == 1 && i < peer->conns; i++)
+	for (i = 0; rail->up == 1 && i < rail->peer->conns; i++)
 		if (rail->first[i].state == WEFT_LINK_DOWN)
 			queue_delayed_work(weft_link_wq, &rail->first[i].work, 0);
 }
 
-/* weft_rail_lost() - a link that was ready has broken */
-void weft_rail_lost(struct weft_link *link, int err)
+/**
+ * weft_rail_proved() - the connection of a ready link does what it is for
+ * @link: the link
+ */
+void weft_rail_proved(struct weft_link *link)
 {
-	link->rail->up--;
-	link->rail->lost++;
-	link->rail->error = err;
-	count_up(link, -1);
+	struct weft_rail *rail = link->rail;
+	const struct weft_addr *addr = weft_rail_addr(rail);
+
+	rail->failures = 0;
+	rail->error = 0;
+	rail->told_breaks = false;
+	if (rail->peer->fallback && addr && addr_is_rdma(addr))
+		fallback_end(rail->peer);
 }
 
 /* Has net=auto come to where TCP has to serve? */
@@ -161,14 +165,11 @@ static void fallback_begin(struct weft_peer *peer, int err)
 	weft_map_refresh(peer->fs, 0);
 }
 
-/**
- * weft_rail_failed() - a link could not be connected
- * @link: the link
- * @err: why
- *
- * Return: milliseconds until the next try.
+/*
+ * A link did not come to serve: @what it was, which is @told once for each time that the rail goes
+ * down: silence would look like a hang. Return: milliseconds until the next try.
  */
-u32 weft_rail_failed(struct weft_link *link, int err)
+static u32 rail_failed(struct weft_link *link, int err, const char *what, bool *told)
 {
 	struct weft_rail *rail = link->rail;
 	struct weft_peer *peer = rail->peer;
@@ -178,13 +179,43 @@ u32 weft_rail_failed(struct weft_link *link, int err)
 
 	rail->failures++;
 	rail->error = err;
-	/* Once for each time that it goes down: silence would look like a hang. */
-	if (rail->failures == 1 && addr && peer->kind && !peer->fs->stopping)
-		pr_warn_ratelimited("weft: target %u cannot be reached by %s at %pISpc: error %d\n",
-				    peer->target, addr->ops->name, &addr->addr, err);
+	if (!*told && addr && peer->kind && !peer->fs->stopping)
+		pr_warn_ratelimited("weft: target %u %s by %s at %pISpc: error %d\n", peer->target,
+				    what, addr->ops->name, &addr->addr, err);
+	*told = true;
 	if (peer->kind && addr && addr_is_rdma(addr))
 		fallback_begin(peer, err);
 	return ms + get_random_u32() % (ms / 4);
+}
+
+/**
+ * weft_rail_failed() - a link could not be connected
+ * @link: the link
+ * @err: why
+ *
+ * Return: milliseconds until the next try.
+ */
+u32 weft_rail_failed(struct weft_link *link, int err)
+{
+	return rail_failed(link, err, "cannot be reached", &link->rail->told_down);
+}
+
+/**
+ * weft_rail_lost() - a link that was ready has broken
+ * @link: the link
+ * @err: why
+ *
+ * Return: milliseconds until the next try, 0: at once.
+ */
+u32 weft_rail_lost(struct weft_link *link, int err)
+{
+	link->rail->up--;
+	link->rail->lost++;
+	link->rail->error = err;
+	count_up(link, -1);
+	if (link->proved || link->peer->fs->aborted || ++link->tries <= FREE_TRIES)
+		return 0;
+	return rail_failed(link, err, "breaks all connections", &link->rail->told_breaks);
 }
 
 /**
@@ -209,13 +240,15 @@ void weft_peer_addrs(struct weft_peer *peer, const struct weft_addr *addrs, unsi
 			continue;
 		if (i < n)
 			peer->addrs[i] = addrs[i];
-		rail->failures = 0;
-		rail->error = 0;
 		for (k = 0; (i < n || i < old) && k < peer->conns; k++) {
 			weft_link_break(&rail->first[k], -EHOSTUNREACH);
+			rail->first[k].again = jiffies; /* pauses were for another place */
 			if (peer->wanted && rail->first[k].state == WEFT_LINK_DOWN)
 				mod_delayed_work(weft_link_wq, &rail->first[k].work, 0);
 		}
+		rail->failures = 0;
+		rail->error = 0;
+		rail->told_down = rail->told_breaks = false;
 	}
 	if (peer->fallback && !peer_has(peer, true))
 		fallback_end(peer);

@@ -62,8 +62,8 @@ static int stats_show(struct seq_file *m, void *v)
 			   weft_op_info(op)->name, st->count, st->errors, st->bytes_out,
 			   st->bytes_in, st->ns);
 	}
-	seq_printf(m, "reconnects %llu\nreplays %llu\nsessions %u\nmap_epoch %llu\n",
-		   fs->reconnects, fs->replays, sessions_open(fs), weft_map_epoch(fs));
+	seq_printf(m, "reconnects %llu\npauses %llu\nreplays %llu\nsessions %u\nmap_epoch %llu\n",
+		   fs->reconnects, fs->pauses, fs->replays, sessions_open(fs), weft_map_epoch(fs));
 	seq_printf(m, "fallbacks %llu\nfallen_back %u\n", fs->fallbacks, fs->fallen);
 	seq_printf(m, "outstanding %u\nclient_id %llu\nfsid %pUb\n", fs->live, fs->client_id,
 		   fs->fsid);

@@ -17,6 +17,7 @@
  *			a member that is no target, half of it
  *	request-bit reply-bit		a bit of the bulk is flipped on the way
  *	header body			a byte of a reply's header, of the rest, is something else
+ *	hang-up				a request for data ends its connection
  *
  * Two threads carry a connection, one for each direction; the last of them closes both sockets. An
  * end or an error of one side ends the other. What is no message of weft ends the connection. The
@@ -53,7 +54,7 @@ struct message {
 	uint32_t len, bulk_len;
 };
 
-/* Return: true if the message was one that the rule fits, and is changed now. */
+/* Return: true if the message was one that the rule fits, and is changed now; @len 0: no more. */
 typedef bool meddle(struct message *m);
 
 /* struct conn - one connection; freed when @users is 0 */
@@ -219,6 +220,14 @@ static bool body(struct message *m)
 	return true;
 }
 
+static bool hang_up(struct message *m)
+{
+	if (!is(m, WEFT_OP_OBJ_READ) && !is(m, WEFT_OP_OBJ_WRITE))
+		return false;
+	m->len = 0;
+	return true;
+}
+
 static const struct {
 	const char *name;
 	meddle *f;
@@ -237,6 +246,7 @@ static const struct {
 	{ "reply-bit", bulk_bit, REPLIES },
 	{ "header", header, REPLIES },
 	{ "body", body, REPLIES },
+	{ "hang-up", hang_up, REQUESTS },
 };
 
 /* Servers are where we listen. */
@@ -332,7 +342,7 @@ static void *carry(void *arg)
 	m->bulk = malloc(WEFT_BULK_MAX);
 	while (read_message(way.conn->fd[way.from], m)) {
 		apply(m, way.from);
-		if (!write_all(way.conn->fd[!way.from], m->msg, m->len) ||
+		if (!m->len || !write_all(way.conn->fd[!way.from], m->msg, m->len) ||
 		    !write_all(way.conn->fd[!way.from], m->bulk, m->bulk_len))
 			break;
 	}

@@ -10,7 +10,12 @@
  * its misdeed once, and ends with 0 when the *client* has ended that connection, or the device
  * refused the misdeed: then nothing of it reached the client's memory. Status 1: it did not happen
  * within SECONDS (30); 3: the misdeed succeeded, which is a hole in the client; 2: usage. One line
- * says what happened. `rdma_bad_server --list` prints the modes.
+ * says what happened. `rdma_bad_server --list` prints the modes. Another one is not among them:
+ *
+ *     rdma_bad_server ADDR:PORT hang-up SECONDS MOST
+ *
+ * ends every connection at its first request, for SECONDS. Status 0: the client came again, but at
+ * most MOST times; 1: it did not, or came more often.
  *
  * One thread takes connections, one serves each of them; they share only @verdict (atomic).
  */
@@ -481,6 +486,17 @@ static int write_late(struct conn *c, const struct weft_hdr *hdr)
 	return rdma(c, IBV_WR_RDMA_WRITE, addr, rkey, 4096);
 }
 
+static atomic_uint hung_up;
+
+static int hang_up(struct conn *c, const struct weft_hdr *hdr)
+{
+	(void)hdr;
+	atomic_fetch_add(&hung_up, 1);
+	return rdma_disconnect(c->id);
+}
+
+static const struct mode hanging_up = { "hang-up", NEED_ANY, NULL, hang_up };
+
 static const struct mode modes[] = {
 	{ "cm-none", NEED_CONNECT, cm_none, NULL },
 	{ "cm-magic", NEED_CONNECT, cm_magic, NULL },
@@ -554,7 +570,9 @@ static void on_message(struct conn *c, const struct weft_hdr *hdr)
 		answer_init(c, hdr);
 		return;
 	}
-	if (!wanted(hdr) || atomic_flag_test_and_set(&done))
+	if (mode == &hanging_up)
+		hang_up(c, hdr);
+	if (mode == &hanging_up || !wanted(hdr) || atomic_flag_test_and_set(&done))
 		return;
 	status = mode->misdeed(c, hdr);
 	if (must_fail()) {
@@ -709,6 +727,15 @@ static void *take_connections(void *channel)
 	return NULL;
 }
 
+static void conclude_hang_up(unsigned int most)
+{
+	unsigned int n = atomic_load(&hung_up);
+	char text[80];
+
+	snprintf(text, sizeof(text), "%u connections, allowed are 2 to %u", n, most);
+	conclude(n < 2 || n > most, text);
+}
+
 int main(int argc, char **argv)
 {
 	struct rdma_event_channel *channel;
@@ -723,15 +750,19 @@ int main(int argc, char **argv)
 	}
 	if (argc == 2 && !strcmp(argv[1], "--list"))
 		return 0;
+	if (argc == 5 && !strcmp(argv[2], hanging_up.name))
+		mode = &hanging_up;
 	channel = mode ? listen_at(argv[1]) : NULL;
 	if (!channel) {
-		fprintf(stderr, "usage: rdma_bad_server ADDR:PORT MODE [SECONDS] | --list\n");
+		fprintf(stderr, "usage: rdma_bad_server ADDR:PORT MODE [SECONDS] | ADDR:PORT hang-up SECONDS MOST | --list\n");
 		return 2;
 	}
 	tenths = 10 * (argc > 3 ? atoi(argv[3]) : 30);
 	pthread_create(&thread, NULL, take_connections, channel);
 	while (atomic_load(&verdict) < 0 && tenths--)
 		usleep(100000);
+	if (mode == &hanging_up)
+		conclude_hang_up(atoi(argv[4]));
 	conclude(1, "no client came, or it asked for nothing");
 	fflush(stdout);
 	_exit(atomic_load(&verdict));

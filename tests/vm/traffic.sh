@@ -11,6 +11,7 @@
 #	traffic_stop			after the rounds that run: status 0 when no round failed
 #	until_more SECONDS N COMMAND	until the number that COMMAND prints is above N
 #
+#	mount_counter NAME		a counter of the newest mount
 #	module_counter NAME		a counter of weft_rdma.ko
 #	nothing_held			it holds no connection, queue pair, region, page; shows those it does
 #	on_rail ADDRESS [WHAT]		requests that the newest mount has sent to ADDRESS so far; or bytes,
@@ -78,6 +79,8 @@ until_more() {
 }
 
 weft_debug() { find /sys/kernel/debug/weft -mindepth 1 -maxdepth 1 | sort -V | tail -n 1; }
+
+mount_counter() { awk -v name="$1" '$1 == name { print $2 }' "$(weft_debug)/stats"; }
 
 module_counter() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/weft_rdma/stats; }
 

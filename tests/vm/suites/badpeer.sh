@@ -6,6 +6,7 @@
 # seconds: 900
 # net: tcp
 . "$WEFT_TOP/tests/vm/lib.sh"
+. "$WEFT_TOP/tests/vm/traffic.sh"
 
 said=/run/meddler
 meddler=
@@ -89,6 +90,30 @@ check "bits were flipped" test "$(meddled reply-bit)" -gt 2
 require "an honest peer" meddle
 check "direct" dd if=$MNT/copy1 of=/data/direct bs=1M iflag=direct status=none
 check "is what was written" cmp /data/source /data/direct
+require "unmount" weft_umount
+
+# A peer that takes every connection and hangs up at the first request is not connected all the time;
+# one that hangs up now and then is connected again at once.
+require "an honest peer" meddle
+require "mount" weft_mount
+check "the file is there" cmp /data/source $MNT/copy1
+drop_caches
+require "every 40th request for data is hung up on" meddle hang-up:40
+pauses=$(mount_counter pauses)
+check "reads" cmp <(head -c 1M /data/source) <(dd if=$MNT/copy1 bs=4K count=256 iflag=direct status=none)
+check "there were such" test "$(meddled hang-up)" -ge 4
+check "the connections were made again at once" test "$(mount_counter pauses)" = "$pauses"
+require "every request for data is" meddle hang-up
+dd if=$MNT/copy1 of=/data/direct bs=64K iflag=direct status=none &
+reader=$!
+sleep 20 # this is what the count is for
+check "it was connected again and again" test "$(meddled hang-up)" -ge 4
+check "but with pauses" test "$(meddled hang-up)" -le 60
+check "which are counted" test "$(mount_counter pauses)" -gt "$pauses"
+check "the log tells" sh -c "dmesg | grep -q 'breaks all connections by tcp'"
+require "an honest peer" meddle
+check "the reader goes on" wait $reader
+check "and has what was written" cmp /data/source /data/direct
 require "unmount" weft_umount
 
 # Of nonsense in replies may come an error or a wait, never a crash, nor damage on the servers.

@@ -10,7 +10,6 @@ WEFT_NET=tcp # options are given to each mount here
 . "$WEFT_TOP/tests/vm/lib.sh"
 . "$WEFT_TOP/tests/vm/traffic.sh"
 
-mount_stat() { awk -v name="$1" '$1 == name { print $2 }' "$(weft_debug)/stats"; }
 shows() { grep -q "$1" /proc/mounts; }
 nothing_registered() { [ "$(module_counter mrs_used)" = 0 ]; }
 written_and_read() { # FILE MIB [DD OPTIONS]
@@ -36,8 +35,8 @@ taken_in_turns() {
 }
 rail_up() { [ "$(on_rail 10.78.0.1 up)" -gt 0 ]; }
 rail_down() { ! rail_up; }
-auto_fell() { [ "$(mount_stat fallen_back)" -gt 0 ]; }
-auto_back() { [ "$(mount_stat fallen_back)" = 0 ]; }
+auto_fell() { [ "$(mount_counter fallen_back)" -gt 0 ]; }
+auto_back() { [ "$(mount_counter fallen_back)" = 0 ]; }
 
 require "RDMA devices" rdma_up
 require "modules" weft_module
@@ -67,7 +66,7 @@ echo 20 >"$(weft_debug)"/inject_disconnect
 check "broken connections under traffic" written_and_read $MNT/broken 16
 check "direct too" written_and_read $MNT/broken2 16 oflag=direct
 echo 0 >"$(weft_debug)"/inject_disconnect
-check "there were some" test "$(mount_stat reconnects)" -gt 0
+check "there were some" test "$(mount_counter reconnects)" -gt 0
 echo 3 >"$(weft_debug)"/inject_drop_n
 check "lost replies" written_and_read $MNT/lost 8
 

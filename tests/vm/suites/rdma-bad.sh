@@ -10,6 +10,7 @@
 # kernels: stock x86-kasan
 WEFT_NET=rdma
 . "$WEFT_TOP/tests/vm/lib.sh"
+. "$WEFT_TOP/tests/vm/traffic.sh"
 bad=$WEFT_BUILD/tests/cluster/rdma_bad_server
 
 # Lines of the module in the log behind the newest mark.
@@ -33,8 +34,14 @@ writer=$!
 while read -r mode; do
 	echo "weft-lab: bad $mode" >/dev/kmsg
 	check "$mode" timeout -s KILL 90 "$bad" "$address" "$mode" 60
-	check "$mode: a line in the log" complained
+	# When the device has refused it, that is the line of the next attempt to connect.
+	check "$mode: a line in the log" until_ok 20 complained
 done < <("$bad" --list)
+
+# Each request meets the end of its connection: made again with pauses, and told in the log once.
+check "hang-up: few connections" timeout -s KILL 60 "$bad" "$address" hang-up 20 40
+check "hang-up: a line in the log" sh -c "dmesg | grep -q 'breaks all connections by rdma'"
+check "hang-up: pauses are counted" test "$(mount_counter pauses)" -gt 3
 
 check "reader and writer still wait" kill -0 $reader $writer
 check "the data server is back" weft_start "$daemon"

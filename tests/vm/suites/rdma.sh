@@ -14,7 +14,6 @@ export WEFT_CONF=$WEFT_DIR/weft.conf
 tcp=/run/weft-tcp
 
 inject() { echo "$2" >"$(weft_debug)/inject_$1"; }
-counter() { awk -v name="$1" '$1 == name { print $2 }' "$(weft_debug)/stats"; }
 # Of all servers together; one that does not answer is an error.
 server_counter() { weft target stats | awk -v name="rdma.$1" '$4 == name { n += $5; some = 1 } END { if (!some) exit 1; print n }'; }
 on_lo() { cat /sys/class/net/lo/statistics/tx_bytes; }
@@ -65,16 +64,16 @@ traffic_start $MNT
 inject disconnect 11
 check "verified I/O while each 11th request breaks its connection" traffic_goes_on
 inject disconnect 0
-check "connections were made again" test "$(counter reconnects)" -gt 0
+check "connections were made again" test "$(mount_counter reconnects)" -gt 0
 inject delay_ms 20
 check "verified I/O with late replies" traffic_goes_on
 inject delay_ms 0
 for name in oss1 mds1; do
-	before=$(counter reconnects)
+	before=$(mount_counter reconnects)
 	check "kill -9 $name under traffic" weft_kill $name
 	check "start $name" weft_start $name
 	check "traffic goes on" traffic_goes_on
-	check "connections to it were made again" test "$(counter reconnects)" -gt "$before"
+	check "connections to it were made again" test "$(mount_counter reconnects)" -gt "$before"
 done
 
 # One of the two rails goes and comes back.
@@ -89,7 +88,7 @@ check "traffic goes on without it" traffic_goes_on
 check "rail 0 is there again" rail_set 0 on
 check "and is used again" until_more 60 "$(on_rail $first)" on_rail $first
 cat "$(weft_debug)/rails"
-check "nothing fell back to TCP" test "$(counter fallbacks)" = 0
+check "nothing fell back to TCP" test "$(mount_counter fallbacks)" = 0
 check "no error in all that" traffic_stop
 require "unmount" weft_umount
 check "nothing is held of the devices" nothing_held

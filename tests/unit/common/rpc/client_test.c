@@ -161,6 +161,42 @@ static void disconnects(void)
 	fx_stop(&f);
 }
 
+/* A server that takes every connection and hangs up at the first request is not hammered. */
+static void hangs_up(void)
+{
+	struct weft_rpc_call c = { 0 };
+	struct weft_rpc_req *req;
+	struct fixture f = { 0 };
+	uint64_t start;
+	int i;
+
+	fx_start(&f);
+	start = weft_env_now(f.env);
+	fx_call(&f, &c, WEFT_OP_GETATTR);
+	for (i = 0; i < 6; i++) {
+		while (!f.held && !f.stuck)
+			weft_env_uv_run(f.env);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(f.held);
+		req = f.held;
+		f.held = req->next;
+		weft_rpc_conn_close(req->conn);
+		weft_rpc_reply_err(req, -EIO); /* to nobody */
+	}
+	/* Two links at most: three connections of one have pauses of 25 and of 50 ms between. */
+	CU_ASSERT(weft_env_now(f.env) - start >= 75 * WEFT_NS_PER_MS);
+	while (!f.held && !f.stuck)
+		weft_env_uv_run(f.env);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f.held);
+	req = f.held;
+	f.held = req->next;
+	weft_rpc_reply_err(req, -ESTALE);
+	fx_wait(&f);
+	CU_ASSERT_EQUAL(weft_rpc_err(&c), -ESTALE);
+	CU_ASSERT_EQUAL(weft_rpc_peer_stats(f.peer)->replays, 6);
+	weft_rpc_call_fini(&c);
+	fx_stop(&f);
+}
+
 static void delays(void)
 {
 	struct weft_rpc_call c = { 0 };
@@ -232,6 +268,7 @@ static void add_suite(const char *name, int (*init)(void))
 	CU_add_test(s, "cancel while on the wire", cancel_on_the_wire);
 	CU_add_test(s, "no server", no_server);
 	CU_add_test(s, "connections break all the time", disconnects);
+	CU_add_test(s, "a server hangs up at every request", hangs_up);
 	CU_add_test(s, "delays and losses", delays);
 	CU_add_test(s, "the target moves", moved);
 	CU_add_test(s, "the peer is destroyed", peer_goes);
