@@ -144,6 +144,17 @@ static int map_add_objects(struct weft_fs *fs, const struct weft_map_view *v)
 	return ret;
 }
 
+/* Whoever needs this target waits until a map has an address: that is told, once. */
+static void map_tell_unreachable(const struct weft_fs *fs, struct weft_peer *peer, bool unreachable)
+{
+	static const char *const modes[] = { "auto", "tcp", "rdma" };
+
+	if (unreachable && !peer->unreachable)
+		pr_err("weft: net=%s%s: target %u has no address that may be used\n",
+		       modes[fs->mode], fs->nsubnets ? " with rails=" : "", peer->target);
+	peer->unreachable = unreachable;
+}
+
 /* Where each target is now; those that the map does not name are nowhere. */
 static void map_move_peers(struct weft_fs *fs, const struct weft_map_view *v)
 {
@@ -157,6 +168,7 @@ static void map_move_peers(struct weft_fs *fs, const struct weft_map_view *v)
 		const struct weft_map_target *t = weft_map_target(v, id);
 
 		n = t ? map_addrs(fs, v, t, addrs) : 0;
+		map_tell_unreachable(fs, peer, t && !n);
 		spin_lock(&fs->lock);
 		weft_peer_addrs(peer, addrs, n);
 		spin_unlock(&fs->lock);
@@ -310,11 +322,10 @@ void weft_map_work(struct work_struct *work)
  * weft_map_reachable() - has every group's primary a rail that this mount may use?
  * @fs: the cluster, which has a map
  *
- * Return: 0, or -EADDRNOTAVAIL, with the target named in the log.
+ * Return: 0, or -EADDRNOTAVAIL; the log has the target's name since the map came.
  */
 int weft_map_reachable(struct weft_fs *fs)
 {
-	static const char *const modes[] = { "auto", "tcp", "rdma" };
 	const struct weft_map_view *v;
 	struct weft_peer *peer;
 	int ret = 0;
@@ -324,11 +335,8 @@ int weft_map_reachable(struct weft_fs *fs)
 	v = &rcu_dereference_protected(fs->map, lockdep_is_held(&fs->lock))->view;
 	for (i = 0; i < v->ngroups; i++) {
 		peer = xa_load(&fs->peers, weft_map_primary(v, &v->groups[i]));
-		if (!peer || peer->naddrs)
-			continue;
-		pr_err("weft: net=%s%s: target %u has no address that may be used\n",
-		       modes[fs->mode], fs->nsubnets ? " with rails=" : "", peer->target);
-		ret = -EADDRNOTAVAIL;
+		if (peer && !peer->naddrs)
+			ret = -EADDRNOTAVAIL;
 	}
 	spin_unlock(&fs->lock);
 	return ret;

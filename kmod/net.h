@@ -126,6 +126,7 @@ struct weft_rail {
  * @links: of all rails, rail by rail
  * @turn: rail that gets the next request when all are equally loaded
  * @fallback: net=auto: no RDMA rail works, those of TCP are used
+ * @unreachable: the map has no address of it that this mount may use; this was told
  */
 struct weft_peer {
 	struct weft_fs *fs;
@@ -135,7 +136,7 @@ struct weft_peer {
 	u64 boot;
 	struct weft_addr addrs[WEFT_ADDRS_MAX];
 	unsigned int naddrs, next_addr, failures;
-	bool fallback;
+	bool fallback, unreachable;
 	struct list_head queue;
 	struct weft_slots slots;
 	struct work_struct kick; /* weft_peer_kick() for those who hold fs->lock */

@@ -2,7 +2,8 @@
 #
 # A data server is added to a file system that is mounted and being written: `weft fs extend` gives the
 # pool a generation with it; files that exist stay where they are, new ones use it, also after the new
-# server was killed, and a mount that was there before sees all of that without being told.
+# server was killed, and a mount that was there before sees all of that without being told. Over RDMA it
+# first is a server that this mount cannot reach, until it listens there too.
 # seconds: 400
 . "$WEFT_TOP/tests/vm/lib.sh"
 export WEFT_CONF=$WEFT_DIR/weft.conf
@@ -15,6 +16,7 @@ bytes_on_late() {
 	id=$(weft target list | awk '$0 ~ / late / { print $1 }')
 	weft target stats "$id" | awk '$4 == "bytes_written" { print $5 }'
 }
+told() { dmesg | grep -q 'weft: net=rdma: target [0-9]* has no address that may be used'; }
 width() { weft layout get "$1" -o json | sed -n 's/.*"width": *\([0-9]*\).*/\1/p'; }
 wide_file() {
 	rm -f "$1" && dd if=/data/source of="$1" bs=1M conv=fsync status=none && [ "$(width "$1")" = 3 ]
@@ -39,6 +41,12 @@ C
 require "mkfs of a third" mkfs.weft -t ost --size 256M --mgmt "${WEFT_SOURCE%:/}" $late
 late_start
 require "weft fs extend, when it has registered" until_ok 40 weft fs extend
+if [ "$WEFT_NET" = rdma ]; then
+	check "the log says that this mount cannot reach it" until_ok 20 told
+	late_kill
+	sed -i "/^listen/a listen_rdma = $(rdma_address):0" $late.conf
+	late_start
+fi
 require "writers go on" writers_go_on
 # Each metadata server gets the map in its own time.
 require "a new file is three wide" until_ok 10 wide_file $MNT/after
