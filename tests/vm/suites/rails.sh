@@ -5,7 +5,6 @@
 # the fallback of net=auto, broken connections, killed callers, unloading.
 # seconds: 900
 # net: rdma
-# default: no
 WEFT_NET=tcp # options are given to each mount here
 . "$WEFT_TOP/tests/vm/lib.sh"
 . "$WEFT_TOP/tests/vm/traffic.sh"

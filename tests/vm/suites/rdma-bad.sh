@@ -6,8 +6,7 @@
 # real server when that is back: reader and writer that waited all the time see no error.
 # seconds: 1500
 # net: rdma
-# default: no
-# kernels: stock x86-kasan
+# kernels: stock x86-kasan x86-lockdep
 WEFT_NET=rdma
 . "$WEFT_TOP/tests/vm/lib.sh"
 . "$WEFT_TOP/tests/vm/traffic.sh"

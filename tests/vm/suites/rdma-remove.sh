@@ -7,7 +7,6 @@
 # would keep it from being removed.
 # seconds: 900
 # net: rdma
-# default: no
 # kernels: stock x86-kasan x86-lockdep
 # guests: 2
 WEFT_NET=rdma

@@ -5,7 +5,6 @@
 # two, both at once; the servers are killed. No error reaches the application.
 # seconds: 900
 # net: rdma
-# default: no
 # kernels: stock x86-kasan x86-lockdep
 # guests: 2
 WEFT_NET=rdma

@@ -6,7 +6,6 @@
 # holds of the devices is given back, and it can be unloaded and loaded again.
 # seconds: 900
 # net: rdma
-# default: no
 WEFT_NET=rdma
 . "$WEFT_TOP/tests/vm/lib.sh"
 . "$WEFT_TOP/tests/vm/traffic.sh"
