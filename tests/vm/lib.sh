@@ -18,6 +18,7 @@
 #	expect_errno ERRNO COMMAND...	one test: the command must fail and say that error
 #	program COMMAND...		a program that counts its own tests: they count here
 #	until_ok SECONDS COMMAND...	until the command succeeds
+#	ended PID			a child of the suite is over, whether somebody waited for it or not
 #	scaled N			N on the stock kernel, a fifth on kernels with checkers
 #	weft_module			load it, with what it depends on
 #	weft_module_remove		all of ours; fails while it is used
@@ -140,6 +141,8 @@ until_ok() {
 		sleep 0.2
 	done
 }
+
+ended() { [ ! -e "/proc/$1" ] || [ "$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null)" = Z ]; }
 
 scaled() { [[ $WEFT_KERNEL == stock* ]] && echo "$1" || echo $((($1 + 4) / 5)); }
 

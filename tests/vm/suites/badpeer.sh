@@ -4,7 +4,7 @@
 # versions, file system ids, maps, single bits of data, and bytes of messages. A mount is refused with
 # an errno and a sentence of its own; one that is there survives, and nothing is lost.
 # seconds: 900
-# net: tcp
+# net: tcp the peer that changes messages stands between two TCP sockets; rdma-bad has a bad peer of verbs
 . "$WEFT_TOP/tests/vm/lib.sh"
 . "$WEFT_TOP/tests/vm/traffic.sh"
 
@@ -24,15 +24,10 @@ meddle() {
 		rules+=(--rule "$rule")
 	done
 	[ -z "$meddler" ] || { kill -KILL "$meddler"; wait "$meddler" 2>/dev/null; }
+	: >$said
 	"$WEFT_BUILD/tests/cluster/meddler" --seed 7 "${rules[@]}" $(pairs) >$said 2>&1 &
 	meddler=$!
-	for _ in $(seq 200); do
-		grep -q ready $said && return 0
-		kill -0 $meddler 2>/dev/null || break
-		sleep 0.05
-	done
-	cat $said
-	return 1
+	until_ok 10 grep -q ready $said || { cat $said; return 1; }
 }
 meddled() { grep -c "^$1 " $said; }
 

@@ -142,13 +142,8 @@ echo stays >$MNT/x/y/z/stays
 cd $nfs3/x/y/z || exit
 exec 5<stays
 gone() {
-	local try
 	exportfs -ua && exportfs -f
-	for try in $(seq 100); do
-		weft_umount && return 0
-		sleep 0.1
-	done
-	return 1
+	until_ok 10 weft_umount
 }
 require "unmount the exported file system" gone
 require "mount it again" weft_mount

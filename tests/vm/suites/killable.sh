@@ -4,30 +4,16 @@
 . "$WEFT_TOP/tests/vm/lib.sh"
 # ends_by_kill PID: it waits for a dead server, and SIGKILL ends it within 10 s
 ends_by_kill() {
-	local pid=$1 try
-	kill -0 $pid || { echo "did not wait"; return 1; }
-	kill -KILL $pid
-	for try in $(seq 100); do
-		kill -0 $pid 2>/dev/null || { wait $pid; return 0; }
-		[ "$(awk '{print $3}' /proc/$pid/stat 2>/dev/null)" = Z ] && { wait $pid; return 0; }
-		sleep 0.1
-	done
-	cat /proc/$pid/stack
-	return 1
+	! ended "$1" || { echo "did not wait"; return 1; }
+	kill -KILL "$1"
+	until_ok 10 ended "$1" || { cat "/proc/$1/stack"; return 1; }
 }
 killed() {
 	"$@" >/dev/null 2>&1 &
 	sleep 2
 	ends_by_kill $!
 }
-gone() {
-	local try
-	for try in $(seq 100); do
-		weft_module_remove 2>/dev/null && return 0
-		sleep 0.1
-	done
-	return 1
-}
+gone() { until_ok 10 weft_module_remove 2>/dev/null; }
 require "cluster starts" weft_up 1 1
 require "mount" weft_mount
 check "a file" dd if=/dev/urandom of=$MNT/f bs=1M count=40 conv=fsync status=none

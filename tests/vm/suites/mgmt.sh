@@ -52,7 +52,8 @@ check "kill -9 of the next one: no majority" weft_kill "$(leader)"
 drop_caches
 check "what is mounted can be read" read_back
 check "and written" bash -c "mkdir $MNT/alone && echo x >$MNT/alone/x && sync $MNT/alone/x"
-refuse "nothing new is mounted" timeout -s KILL 60 mount -t weft "$WEFT_SOURCE" /run/other1
+refuse "nothing new is mounted" timeout -s KILL 60 mount -t weft "$WEFT_SOURCE" /run/other1 \
+	${WEFT_OPTIONS:+-o $WEFT_OPTIONS}
 # A start waits until management answers: for ever if it is that of the one that is left.
 running() { kill -0 "$(cat $WEFT_DIR/$1.pid 2>/dev/null)" 2>/dev/null; }
 for name in mgmt1 mgmt2 mgmt3; do
@@ -79,6 +80,6 @@ require "remount" remount
 check "read back" read_back
 require "unmount" weft_umount
 port=${WEFT_SOURCE##*]:}
-require "a bare address and a port" mount -t weft "::1:/" -o "port=${port%:/}" $MNT
+require "a bare address and a port" mount -t weft "::1:/" -o "port=${port%:/}${WEFT_OPTIONS:+,$WEFT_OPTIONS}" $MNT
 check "read back" read_back
 require "unmount" weft_umount

@@ -15,13 +15,9 @@ power_off() {
 }
 
 power_on() {
-	local device try
+	local device
 	device=/dev/$(basename "$(awk '$2 == "/data" { print $1 }' /proc/mounts)")
-	for try in $(seq 100); do
-		umount /data && break
-		sleep 0.1
-	done
-	mount -t ext4 "$device" /data
+	until_ok 10 umount /data && mount -t ext4 "$device" /data
 }
 
 require "cluster starts" weft_up

@@ -9,17 +9,12 @@
 
 rpc=$WEFT_BUILD/tests/cluster/rdma_rpc
 server=
+has_port() { port=$(sed -n 's/^port //p' /tmp/serve.out) && [ -n "$port" ]; }
 serve() {
+	: >/tmp/serve.out
 	$rpc serve "$address" "${port:-0}" >/tmp/serve.out 2>>/tmp/serve.err &
 	server=$!
-	for _ in $(seq 100); do
-		port=$(sed -n 's/^port //p' /tmp/serve.out)
-		[ -z "$port" ] || return 0
-		kill -0 $server || break
-		sleep 0.1
-	done
-	cat /tmp/serve.err
-	return 1
+	until_ok 10 has_port || { cat /tmp/serve.err; return 1; }
 }
 serve_end() {
 	kill -TERM $server
@@ -47,15 +42,8 @@ killed_client() {
 	client check >/tmp/check.out
 }
 # What a fresh guest has, and what is there again when all is closed.
-nothing_left() {
-	local try
-	for try in $(seq 100); do
-		[ "$(rdma_resources)" = "$before" ] && return
-		sleep 0.1
-	done
-	echo "before: $before; now: $(rdma_resources)"
-	return 1
-}
+as_before() { [ "$(rdma_resources)" = "$before" ]; }
+nothing_left() { until_ok 10 as_before || { echo "before: $before; now: $(rdma_resources)"; return 1; }; }
 
 require "RDMA devices" rdma_up
 address=$(rdma_address)

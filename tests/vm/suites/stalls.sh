@@ -11,17 +11,12 @@ mount=
 folder() { mount=$(echo $debug/*/); }
 # within SECONDS COMMAND...: it ends in time, and well
 within() {
-	local limit=$(($1 * 10)) pid try
+	local limit=$1 pid
 	shift
 	"$@" &
 	pid=$!
-	for try in $(seq $limit); do
-		[ -e /proc/$pid ] && [ "$(awk '{print $3}' /proc/$pid/stat 2>/dev/null)" != Z ] ||
-			{ wait $pid; return; }
-		sleep 0.1
-	done
-	cat /proc/$pid/stack
-	return 1
+	until_ok "$limit" ended $pid || { cat /proc/$pid/stack; return 1; }
+	wait $pid
 }
 # outstanding OP: how many requests of that kind are not over, in $n
 outstanding() {
@@ -31,23 +26,12 @@ outstanding() {
 		[ "$op" = "$1" ] && n=$((n + 1))
 	done <"$mount/outstanding"
 }
-# waits OP: such a request is under way
-waits() {
-	local try
-	for try in $(seq 200); do
-		outstanding "$1"
-		[ $n -gt 0 ] && return 0
-		sleep 0.1
-	done
-	return 1
-}
+# one_of OP: such a request is under way
+one_of() { outstanding "$1" && [ $n -gt 0 ]; }
+waits() { until_ok 20 one_of "$1"; }
 pid_of() { cat $WEFT_DIR/$1.pid; }
 stop() { kill -STOP "$(pid_of "$1")"; }
 go_on() { kill -CONT "$(pid_of "$1")"; }
-# ended PID: a process of ours is over, killed or not
-ended() {
-	while kill -0 $1 2>/dev/null && [ "$(awk '{print $3}' /proc/$1/stat)" != Z ]; do sleep 0.1; done
-}
 drop() { echo 3 >/proc/sys/vm/drop_caches; }
 
 require "cluster starts" weft_up 1 1
@@ -84,7 +68,7 @@ syncer=$!
 check "data waits for the data server" waits OBJ_WRITE
 sleep 0.5
 kill -KILL $syncer
-check "syncfs can be killed" within 5 ended $syncer
+check "syncfs can be killed" until_ok 5 ended $syncer
 go_on "$oss"
 sync -f $MNT
 
