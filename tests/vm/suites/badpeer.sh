@@ -4,7 +4,7 @@
 # versions, file system ids, maps, single bits of data, and bytes of messages. A mount is refused with
 # an errno and a sentence of its own; one that is there survives, and nothing is lost.
 # seconds: 900
-# net: tcp the peer that changes messages stands between two TCP sockets; rdma-bad has a bad peer of verbs
+# net: tcp its bad peer stands between TCP sockets; that of verbs is in rdma-bad
 . "$WEFT_TOP/tests/vm/lib.sh"
 . "$WEFT_TOP/tests/vm/traffic.sh"
 
