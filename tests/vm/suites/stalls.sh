@@ -27,7 +27,7 @@ outstanding() {
 	done <"$mount/outstanding"
 }
 # one_of OP: such a request is under way
-one_of() { outstanding "$1" && [ $n -gt 0 ]; }
+one_of() { outstanding "$1"; [ $n -gt 0 ]; }
 waits() { until_ok 20 one_of "$1"; }
 pid_of() { cat $WEFT_DIR/$1.pid; }
 stop() { kill -STOP "$(pid_of "$1")"; }
