@@ -171,6 +171,7 @@ enum rdma_wr { RDMA_WR_RECV, RDMA_WR_READ, RDMA_WR_ROOM, RDMA_WR_ALIVE };
  * @sq_free: room in the send queue
  * @sq_run: work requests posted since the last signaled one
  * @sq_posted: all of them
+ * @holding: @held was counted but not posted yet
  * @reads_free: READs that may still be posted
  * @need_buf: requests without memory
  * @read_wait: requests with READs to post
@@ -225,7 +226,9 @@ struct rdma_conn {
 	unsigned int sq_free, sq_run;
 	uint32_t sq_posted;
 	unsigned int reads_max, reads_free;
-	bool alive_sent;
+	bool alive_sent, holding;
+	struct ibv_send_wr held;
+	struct ibv_sge held_sge[RDMA_SGE_MAX];
 
 	struct rdma_req_list need_buf, read_wait, reading, arrived;
 	unsigned int nreqs;
@@ -314,8 +317,9 @@ void rdma_tell_sent(struct rdma_conn *c);
 /* Sees whether a silent peer is still there. */
 void rdma_alive(struct rdma_conn *c);
 /* Posts one work request and accounts for it. @signal: a completion is wanted. */
-int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, unsigned int slot,
-	      bool signal);
+int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, bool signal);
+/* The same for a WRITE; the last one is held back for a SEND, or until rdma_tx_run() returns. */
+int rdma_post_write(struct rdma_conn *c, struct ibv_send_wr *wr);
 extern const struct rdma_rx_ops rdma_rx_ops;
 
 /* rdma_serve.c */

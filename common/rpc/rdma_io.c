@@ -11,7 +11,8 @@
  * completion gives the room and the slots of all work requests up to its own back. Each one wakes
  * the loop once more, so they are asked for only where somebody waits (READs, a reply behind
  * WRITEs of pool memory), and so often that neither queue nor slots can be used up without one
- * under way. A reply with inline bulk keeps its 4 KiB until then, or until rdma_alive().
+ * under way. A reply with up to 4 KiB of bulk keeps it until then, or until rdma_alive(). Posting
+ * is a system call on some devices: the last WRITE of a reply is posted together with its SEND.
  *
  * Failures: a failed completion, or a frame that breaks a rule, is remembered in c->err and told
  * when everything that had come before it is handed up.
@@ -171,26 +172,48 @@ static void rx_run(struct rdma_conn *c)
 
 /* --- sends */
 
-int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, unsigned int slot,
-	      bool signal)
+/* Accounts for a work request. @signal: its completion is wanted; that of others may be too. */
+static void wr_count(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, bool signal)
 {
-	struct ibv_send_wr *bad;
-	int ret;
-
 	c->sq_run++;
 	c->sq_posted++;
-	if (c->sq_run >= RDMA_SQ_SIGNAL)
-		signal = true;
-	wr->wr_id = kind | slot << 3 | (uint64_t)c->sq_run << 32;
-	if (signal) {
+	c->sq_free--;
+	wr->wr_id = kind | (uint64_t)c->sq_run << 32;
+	if (signal || c->sq_run >= RDMA_SQ_SIGNAL) {
 		wr->send_flags |= IBV_SEND_SIGNALED;
 		c->sq_run = 0;
 	}
-	ret = -ibv_post_send(c->id->qp, wr, &bad);
+}
+
+/* Posts what is held back, if anything, and behind it @wr, if there is one. */
+static int wr_post(struct rdma_conn *c, struct ibv_send_wr *wr)
+{
+	struct ibv_send_wr *first = c->holding ? &c->held : wr, *bad;
+	int ret;
+
+	c->held.next = wr;
+	c->holding = false;
+	ret = first ? -ibv_post_send(c->id->qp, first, &bad) : 0;
 	if (ret)
 		rdma_conn_fail(c, ret);
-	else
-		c->sq_free--;
+	return ret;
+}
+
+int rdma_post(struct rdma_conn *c, struct ibv_send_wr *wr, enum rdma_wr kind, bool signal)
+{
+	wr_count(c, wr, kind, signal);
+	return wr_post(c, wr);
+}
+
+int rdma_post_write(struct rdma_conn *c, struct ibv_send_wr *wr)
+{
+	int ret = wr_post(c, NULL);
+
+	wr_count(c, wr, RDMA_WR_ROOM, false);
+	c->held = *wr;
+	memcpy(c->held_sge, wr->sg_list, wr->num_sge * sizeof(*wr->sg_list));
+	c->held.sg_list = c->held_sge;
+	c->holding = true;
 	return ret;
 }
 
@@ -209,6 +232,12 @@ static void slot_owner(struct rdma_conn *c, unsigned int slot, struct weft_msg *
 	c->slot_msg[slot] = c->server && m && !m->lazy ? m : NULL;
 	if (c->server && m && m->lazy)
 		rdma_msg_add(&c->done, m);
+}
+
+/* Bulk whose memory nobody misses until a later completion comes. */
+static bool little_bulk(const struct weft_msg *m)
+{
+	return m->bulk.len && m->bulk.len <= WEFT_RDMA_INLINE_MAX;
 }
 
 /*
@@ -246,8 +275,8 @@ static int post_frame(struct rdma_conn *c, uint32_t len, struct weft_msg *m, boo
 	}
 	WEFT_RDMA_COUNT(frames_out, 1);
 	used = ++c->slot_head - c->slot_tail;
-	signal = (c->slot_msg[slot] && !gather) || used >= RDMA_SEND_SLOTS / 2;
-	ret = rdma_post(c, &wr, RDMA_WR_ROOM, 0, signal);
+	signal = (c->slot_msg[slot] && !little_bulk(m)) || used >= RDMA_SEND_SLOTS / 2;
+	ret = rdma_post(c, &wr, RDMA_WR_ROOM, signal);
 	c->slot_seq[slot] = c->sq_posted;
 	return ret;
 }
@@ -363,6 +392,8 @@ void rdma_tx_run(struct rdma_conn *c)
 	if (ret && ret != -EAGAIN)
 		rdma_conn_fail(c, ret);
 	if (!c->err)
+		wr_post(c, NULL); /* WRITEs whose SEND has to wait */
+	if (!c->err)
 		tx_control(c);
 }
 
@@ -385,7 +416,7 @@ void rdma_alive(struct rdma_conn *c)
 	    RDMA_SQ_DEPTH - c->sq_free != c->sq_run ||
 	    silent < RDMA_ALIVE_MS * WEFT_NS_PER_MS / 2)
 		return;
-	c->alive_sent = !rdma_post(c, &wr, RDMA_WR_ALIVE, 0, true);
+	c->alive_sent = !rdma_post(c, &wr, RDMA_WR_ALIVE, true);
 }
 
 /* --- completions */

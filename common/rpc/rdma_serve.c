@@ -123,11 +123,11 @@ static int move_some(struct rdma_conn *c, struct rdma_req *r, const struct weft_
 		last = last || r->off == end;
 		WEFT_RDMA_COUNT(reads, 1);
 		WEFT_RDMA_COUNT(read_bytes, len);
-		return rdma_post(c, &wr, last ? RDMA_WR_READ : RDMA_WR_ROOM, 0, last);
+		return rdma_post(c, &wr, last ? RDMA_WR_READ : RDMA_WR_ROOM, last);
 	}
 	WEFT_RDMA_COUNT(writes, 1);
 	WEFT_RDMA_COUNT(write_bytes, len);
-	return rdma_post(c, &wr, RDMA_WR_ROOM, 0, false);
+	return rdma_post_write(c, &wr);
 }
 
 /* --- requests come */

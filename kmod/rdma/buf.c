@@ -55,7 +55,9 @@ int wrdma_bufs_init(struct wrdma *c, struct wrdma_bufs *set, unsigned int n, uns
 	set->dir = dir;
 	set->buf = kcalloc(n, sizeof(*set->buf), GFP_KERNEL);
 	set->piece = kcalloc(DIV_ROUND_UP(n, each), sizeof(*set->piece), GFP_KERNEL);
-	if (!set->buf || !set->piece)
+	if (dir == DMA_TO_DEVICE)
+		set->gather = kcalloc(n, sizeof(*set->gather), GFP_KERNEL);
+	if (!set->buf || !set->piece || (dir == DMA_TO_DEVICE && !set->gather))
 		return -ENOMEM;
 	for (i = 0; i < n; i++) {
 		struct wrdma_buf *b = &set->buf[i];
@@ -90,6 +92,7 @@ void wrdma_bufs_fini(struct wrdma *c, struct wrdma_bufs *set)
 		if (set->buf[i].data)
 			atomic_dec(&wrdma_counters.bufs);
 	kfree(set->piece);
+	kfree(set->gather);
 	kfree(set->buf);
 	memset(set, 0, sizeof(*set));
 }

@@ -233,6 +233,7 @@ static int open_limits(struct wrdma *c)
 		return -EOPNOTSUPP;
 	}
 	c->sq_depth = WRDMA_SENDS_MAX + 3 * c->mrs_max + 8;
+	c->gather_max = min(attrs->max_send_sge, 1 + WRDMA_GATHER) - 1;
 	return 0;
 }
 
@@ -262,7 +263,7 @@ static int open_queues(struct wrdma *c)
 		.qp_context = c,
 		.cap.max_send_wr = c->sq_depth + 1, /* and one to drain */
 		.cap.max_recv_wr = WRDMA_RECV_DEPTH + 1,
-		.cap.max_send_sge = 1,
+		.cap.max_send_sge = 1 + c->gather_max,
 		.cap.max_recv_sge = 1,
 		.sq_sig_type = IB_SIGNAL_REQ_WR,
 		.qp_type = IB_QPT_RC,
@@ -379,7 +380,7 @@ static struct wrdma *wrdma_alloc(struct weft_link *link)
 	INIT_LIST_HEAD(&c->xmit);
 	INIT_LIST_HEAD(&c->mr_wait);
 	wrdma_mrs_prepare(c);
-	wrdma_event_init(c, &c->alive_ev, WRDMA_EV_SEND);
+	wrdma_event_init(c, &c->alive_ev, WRDMA_EV_ALIVE);
 	atomic_inc(&wrdma_counters.connections);
 	return c;
 }

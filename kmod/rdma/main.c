@@ -18,17 +18,23 @@ struct wrdma_counters wrdma_counters;
 struct workqueue_struct *wrdma_wq;
 static struct dentry *wrdma_debugfs;
 
-/* In softirq, for every completion: the rest is done by the connection's work. */
+/*
+ * In softirq, for every completion: the rest is done by the connection's work. That a SEND has
+ * completed is of no interest until something else has happened, or somebody waits for it.
+ */
 static void wrdma_done(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct wrdma_event *ev = container_of(wc->wr_cqe, struct wrdma_event, cqe);
+	struct wrdma *c = ev->conn;
 
 	ev->status = wc->status;
 	ev->byte_len = wc->byte_len;
 	ev->inv = wc->status == IB_WC_SUCCESS && (wc->wc_flags & IB_WC_WITH_INVALIDATE);
 	ev->inv_rkey = ev->inv ? wc->ex.invalidate_rkey : 0;
-	llist_add(&ev->node, &ev->conn->events);
-	queue_work(wrdma_wq, &ev->conn->work);
+	llist_add(&ev->node, &c->events); /* a full barrier */
+	if (wc->status == IB_WC_SUCCESS && READ_ONCE(ev->lazy) && !READ_ONCE(c->tx_full))
+		return;
+	queue_work(wrdma_wq, &c->work);
 }
 
 /* wrdma_event_init() - prepare an event for the completions of one work request at a time */
@@ -51,9 +57,9 @@ static int stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "frames_sent %lld\nframes_received %lld\ncredit_frames %lld\n",
 		   atomic64_read(&n->frames_sent), atomic64_read(&n->frames_received),
 		   atomic64_read(&n->credit_frames));
-	seq_printf(m, "read_bytes %lld\nwrite_bytes %lld\ninline_bytes %lld\n",
+	seq_printf(m, "read_bytes %lld\nwrite_bytes %lld\ninline_bytes %lld\ngathered_bytes %lld\n",
 		   atomic64_read(&n->read_bytes), atomic64_read(&n->write_bytes),
-		   atomic64_read(&n->inline_bytes));
+		   atomic64_read(&n->inline_bytes), atomic64_read(&n->gathered_bytes));
 	seq_printf(m, "remote_invs %lld\nlocal_invs %lld\nmr_waits %lld\ndetaches %lld\n",
 		   atomic64_read(&n->remote_invs), atomic64_read(&n->local_invs),
 		   atomic64_read(&n->mr_waits), atomic64_read(&n->detaches));

@@ -130,11 +130,16 @@ static struct page *kernel_page(const void *p)
 	return is_vmalloc_addr(p) ? vmalloc_to_page(p) : virt_to_page(p);
 }
 
-/*
- * The next pages of an iterator, which moves on. They need no reference: whoever made the request
- * keeps them. Return: bytes in them, from @off in the first, or a negative errno.
+/**
+ * wrdma_next_pages() - the next pages of an iterator, which moves on
+ * @it: bulk of a request, not at its end
+ * @pages: out: they need no reference, whoever made the request keeps them
+ * @max: how many
+ * @off: out: where in the first of them it begins
+ *
+ * Return: bytes in them, or a negative errno.
  */
-static ssize_t next_pages(struct iov_iter *it, struct page **pages, unsigned int max, size_t *off)
+ssize_t wrdma_next_pages(struct iov_iter *it, struct page **pages, unsigned int max, size_t *off)
 {
 	const struct kvec *kv = it->kvec;
 	size_t len, i;
@@ -169,11 +174,12 @@ static ssize_t mr_collect(struct wrdma *c, struct wrdma_mr *m, struct iov_iter *
 	ssize_t got, left;
 	unsigned int i;
 
-	sg_init_table(m->sg, c->mr_pages);
+	/* Not the whole list: that would be 8 KiB to clear for each page that is read. */
+	sg_init_table(m->sg, max(iov_iter_npages(it, c->mr_pages), 1));
 	m->nents = 0;
 	while (iov_iter_count(it) && m->nents < c->mr_pages && !end) {
-		got = next_pages(it, pages, min_t(unsigned int, BATCH, c->mr_pages - m->nents),
-				 &off);
+		got = wrdma_next_pages(it, pages,
+				       min_t(unsigned int, BATCH, c->mr_pages - m->nents), &off);
 		if (got < 0)
 			return got;
 		if (m->nents && off) {
@@ -345,7 +351,7 @@ struct wrdma_bulk *wrdma_bulk_find(struct wrdma *c, const struct weft_rpc *rpc)
 	return NULL;
 }
 
-/* wrdma_bulk_busy() - may the device still touch the memory of this request? */
+/* wrdma_bulk_busy() - may the peer still touch the memory of this request? */
 bool wrdma_bulk_busy(struct wrdma *c, const struct weft_rpc *rpc)
 {
 	struct wrdma_bulk *bulk;

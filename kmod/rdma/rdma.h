@@ -6,6 +6,7 @@
  *		-> wrdma_bufs	memory of sends and receives, mapped for the device once (buf.c)
  *		-> wrdma_mr	a memory region, registered for one request at a time (mr.c)
  *		-> wrdma_bulk	the bulk of one request under way: its regions (mr.c)
+ *		-> wrdma_gather	inline bulk that is sent from where it lies (gather.c)
  *
  * Contexts: completions come in softirq; they only put their event on a list and queue the
  * connection's work. The work (recv.c) looks at all events in their order, and alone calls up into
@@ -33,6 +34,8 @@
 
 #define WRDMA_RECV_DEPTH 64
 #define WRDMA_SENDS_MAX 32     /* send buffers */
+#define WRDMA_GATHER 4	       /* pieces of inline bulk that are sent from where they lie */
+#define WRDMA_REG_IN 512       /* bulk of replies that is registered; less is copied */
 #define WRDMA_MR_PAGES 257u    /* 1 MiB that begins anywhere in a page */
 #define WRDMA_MRS_MIN 8u       /* regions of a new connection; it gets more when they run out */
 #define WRDMA_MRS_MAX 64u
@@ -40,11 +43,18 @@
 
 struct wrdma;
 
-enum wrdma_event_kind { WRDMA_EV_RECV, WRDMA_EV_SEND, WRDMA_EV_REG, WRDMA_EV_INV };
+enum wrdma_event_kind {
+	WRDMA_EV_RECV,
+	WRDMA_EV_SEND,
+	WRDMA_EV_REG,
+	WRDMA_EV_INV,
+	WRDMA_EV_ALIVE, /* wrdma_probe() */
+};
 
 /**
  * struct wrdma_event - what a completion leaves for the work
  * @stamp: number of the work request in the send queue; its completion retires all up to it
+ * @lazy: a completion without error may wait until the work has something else to do
  */
 struct wrdma_event {
 	struct ib_cqe cqe;
@@ -53,7 +63,7 @@ struct wrdma_event {
 	enum wrdma_event_kind kind;
 	enum ib_wc_status status;
 	u32 byte_len, inv_rkey;
-	bool inv;
+	bool inv, lazy;
 	u32 stamp;
 };
 
@@ -68,9 +78,25 @@ struct wrdma_buf {
 	};
 };
 
-/* A set of them, carved from pieces of several pages. */
+/**
+ * struct wrdma_gather - inline bulk of a request that a SEND takes from where it lies
+ * @rpc: the request, with a reference, until the SEND has completed; NULL: there is none
+ * @sge: what the SEND is made of: the send buffer, then the pieces
+ * @n: number of pieces, which are mapped for the device
+ * @replied: the reply is here (@hdr), it waits for the completion
+ */
+struct wrdma_gather {
+	struct weft_rpc *rpc;
+	struct ib_sge sge[1 + WRDMA_GATHER];
+	unsigned int n;
+	bool replied;
+	struct weft_hdr hdr;
+};
+
+/* A set of them, carved from pieces of several pages; for sends, with a gather for each. */
 struct wrdma_bufs {
 	struct wrdma_buf *buf;
+	struct wrdma_gather *gather;
 	unsigned int n, size, pieces;
 	enum dma_data_direction dir;
 	struct wrdma_piece *piece;
@@ -170,6 +196,8 @@ struct wrdma {
 	u32 sq_depth, posted, retired, unsignaled;
 	u32 sent, seen; /* frames sent; of them received, as the peer says */
 	u32 send_size, peer_depth, inline_out;
+	unsigned int gather_max; /* pieces of a SEND behind the send buffer */
+	bool tx_full;		 /* something waits for room: completions are wanted at once */
 
 	struct mutex rx_mutex;
 	struct wrdma_rx rx;
@@ -195,7 +223,7 @@ struct wrdma_counters {
 	atomic_long_t pages;
 	/* These only grow. */
 	atomic64_t opened, broken, removals, frames_sent, frames_received, credit_frames;
-	atomic64_t read_bytes, write_bytes, inline_bytes;
+	atomic64_t read_bytes, write_bytes, inline_bytes, gathered_bytes;
 	atomic64_t remote_invs, local_invs, mr_waits, detaches;
 };
 
@@ -215,6 +243,7 @@ int wrdma_bufs_init(struct wrdma *c, struct wrdma_bufs *set, unsigned int n, uns
 void wrdma_bufs_fini(struct wrdma *c, struct wrdma_bufs *set);
 
 /* mr.c */
+ssize_t wrdma_next_pages(struct iov_iter *it, struct page **pages, unsigned int max, size_t *off);
 void wrdma_mrs_prepare(struct wrdma *c);
 int wrdma_mrs_init(struct wrdma *c);
 void wrdma_mrs_fini(struct wrdma *c);
@@ -224,6 +253,12 @@ struct wrdma_bulk *wrdma_bulk_find(struct wrdma *c, const struct weft_rpc *rpc);
 bool wrdma_bulk_busy(struct wrdma *c, const struct weft_rpc *rpc);
 void wrdma_bulk_unmap(struct wrdma *c, struct wrdma_bulk *bulk);
 void wrdma_bulk_free(struct wrdma *c, struct wrdma_bulk *bulk);
+
+/* gather.c */
+struct wrdma_gather *wrdma_gather(struct wrdma *c, struct wrdma_buf *b, struct weft_rpc *rpc);
+bool wrdma_gather_replied(struct wrdma *c, struct weft_rpc *rpc, const struct weft_hdr *hdr);
+bool wrdma_gather_busy(struct wrdma *c, const struct weft_rpc *rpc);
+struct weft_rpc *wrdma_gather_end(struct wrdma *c, struct wrdma_buf *b, struct weft_hdr *hdr);
 
 /* send.c */
 void wrdma_tx(struct wrdma *c);

@@ -129,7 +129,7 @@ static int rx_done(struct wrdma *c, const struct weft_hdr *hdr)
 	} else if (rx->inv) {
 		weft_rpc_put(rpc);
 		ret = -EPROTO;
-	} else if (rpc) {
+	} else if (rpc && !wrdma_gather_replied(c, rpc, hdr)) {
 		ret = weft_link_received(c->base.link, rpc, hdr);
 	}
 	rx->inv = false;
@@ -280,13 +280,25 @@ static int rx_frame(struct wrdma *c, struct wrdma_buf *b)
 /* A work request failed. Flushed ones only follow something else. */
 static int event_failed(struct wrdma *c, const struct wrdma_event *ev)
 {
-	static const char *const kinds[] = { "receive", "send", "registration", "invalidation" };
+	static const char *const kinds[] = { "receive", "send", "registration", "invalidation",
+					     "probe" };
 
 	if (ev->status == IB_WC_WR_FLUSH_ERR)
 		return -ECONNRESET;
 	pr_warn_ratelimited("weft_rdma: %s to %pISpc failed: %s\n", kinds[ev->kind],
 			    &c->id->route.addr.dst_addr, ib_wc_status_msg(ev->status));
 	return ev->status == IB_WC_RETRY_EXC_ERR ? -ETIMEDOUT : -ECONNRESET;
+}
+
+/* A SEND has completed: the memory that it took is its owner's again. */
+static int send_done(struct wrdma *c, struct wrdma_buf *b)
+{
+	struct weft_rpc *rpc;
+	struct weft_hdr hdr;
+
+	rpc = wrdma_gather_end(c, b, &hdr);
+	smp_store_release(&c->retired, b->ev.stamp); /* the buffer may be used again from here on */
+	return rpc ? weft_link_received(c->base.link, rpc, &hdr) : 0;
 }
 
 /* What a completion means. @b: a receive that is to be posted again. */
@@ -301,6 +313,8 @@ static int event_handle(struct wrdma *c, struct wrdma_event *ev, struct wrdma_bu
 		*b = container_of(ev, struct wrdma_buf, ev);
 		return rx_frame(c, *b);
 	case WRDMA_EV_SEND:
+		return send_done(c, container_of(ev, struct wrdma_buf, ev));
+	case WRDMA_EV_ALIVE:
 		smp_store_release(&c->retired, ev->stamp);
 		return 0;
 	case WRDMA_EV_INV:
@@ -380,11 +394,15 @@ void wrdma_work(struct work_struct *work)
 void wrdma_rx_drop(struct wrdma *c)
 {
 	struct wrdma_bulk *bulk;
+	struct weft_hdr hdr;
+	unsigned int i;
 
 	mutex_lock(&c->rx_mutex);
 	weft_rpc_put(c->rx.rpc);
 	c->rx.rpc = NULL;
 	mutex_unlock(&c->rx_mutex);
+	for (i = 0; i < c->sends.n; i++)
+		weft_rpc_put(wrdma_gather_end(c, &c->sends.buf[i], &hdr));
 	for (;;) {
 		spin_lock(&c->lock);
 		bulk = list_first_entry_or_null(&c->active, struct wrdma_bulk, node);

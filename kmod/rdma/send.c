@@ -3,14 +3,15 @@
  * Sending: frames with credits, registrations in front of them; and taking memory back.
  *
  * Normal course: wrdma_send() appends the request to a list; whoever gets tx_mutex sends what is
- * there, usually the submitter himself. Bulk that both sides take inline is copied behind the text
- * into send buffers; other bulk is registered (mr.c), its segments end the text, and registrations
- * and the first frame are posted together. A message is begun only when there is a credit, a send
- * buffer, and room in the send queue; requests that find no free region let others go first.
+ * there, usually the submitter himself. Bulk that both sides take inline follows the text, from
+ * where it lies (gather.c) or copied into send buffers; other bulk is registered (mr.c), its
+ * segments end the text, and registrations and the first frame are posted together. A message is
+ * begun only when there is a credit, a send buffer, and room in the send queue; requests that
+ * find no free region let others go first.
  *
- * Each work request has a number; a SEND after every 16 of them, and each invalidation, is
- * signaled, and its completion retires all work requests up to its number. mrs_max places of the
- * queue are kept for invalidations, so that these can always be posted.
+ * Each work request has a number; a SEND after every 16 of them, one that gathers, and each
+ * invalidation, is signaled, and its completion retires all work requests up to its number.
+ * mrs_max places of the queue are kept for invalidations, so that these can always be posted.
  *
  * How it can fail: what the device refuses to take breaks the connection. A killed caller's memory
  * is taken back in wrdma_detach(): after a moment for the reply to come by itself, by LOCAL_INV
@@ -75,16 +76,21 @@ static int tx_copy(struct wrdma_tx *tx, u8 *to, size_t n)
 	return 0;
 }
 
-/* Posts the next send buffer, with @len bytes of a message in it, behind the registrations. */
-static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
+/*
+ * Posts the next send buffer, with @len bytes of a message in it and those that @g gathers behind
+ * it, behind the registrations.
+ */
+static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk, struct wrdma_gather *g)
 {
 	struct wrdma_buf *b = &c->sends.buf[c->send_head % c->sends.n];
 	struct weft_rdma_frame *frame = b->data;
 	struct ib_send_wr *first = &b->send;
 	struct wrdma_mr *m;
-	u32 regs = 0;
+	u32 regs = 0, gathered = 0, i;
 
-	frame->len = cpu_to_le32(len);
+	for (i = 1; g && i <= g->n; i++)
+		gathered += g->sge[i].length;
+	frame->len = cpu_to_le32(len + gathered);
 	c->told = READ_ONCE(c->reposted);
 	frame->recvs = cpu_to_le32(c->told);
 	b->sge.length = sizeof(*frame) + len;
@@ -94,6 +100,11 @@ static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
 	b->send.opcode = IB_WR_SEND;
 	b->send.sg_list = &b->sge;
 	b->send.num_sge = 1;
+	if (g) {
+		g->sge[0] = b->sge;
+		b->send.sg_list = g->sge;
+		b->send.num_sge = 1 + g->n;
+	}
 	if (bulk)
 		list_for_each_entry_reverse(m, &bulk->mrs, node) {
 			m->reg.wr.next = first;
@@ -102,12 +113,13 @@ static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
 			regs++;
 		}
 	c->unsignaled += regs + 1;
-	if (c->unsignaled >= min(SIGNAL_EVERY, c->sends.n / 2)) {
+	if (g || c->unsignaled >= min(SIGNAL_EVERY, c->sends.n / 2)) {
 		b->send.send_flags = IB_SEND_SIGNALED;
 		c->unsignaled = 0;
 	}
 	c->posted += regs + 1;
 	b->ev.stamp = c->posted;
+	b->ev.lazy = true;
 	c->send_head++;
 	WRITE_ONCE(c->sent, c->sent + 1);
 	atomic64_inc(&wrdma_counters.frames_sent);
@@ -118,10 +130,11 @@ static int tx_post(struct wrdma *c, size_t len, struct wrdma_bulk *bulk)
 static int tx_frames(struct wrdma *c, struct wrdma_bulk *bulk)
 {
 	struct wrdma_tx *tx = &c->tx;
-	size_t len;
+	size_t text = tx->text + tx->segs_len, len;
 	int ret;
 
 	while (tx->off < tx->total) {
+		struct wrdma_gather *g = NULL;
 		struct wrdma_buf *b;
 
 		if (!bulk && !tx_room(c, 0, true))
@@ -129,13 +142,19 @@ static int tx_frames(struct wrdma *c, struct wrdma_bulk *bulk)
 		b = &c->sends.buf[c->send_head % c->sends.n];
 		len = min_t(size_t, tx->total - tx->off,
 			    c->send_size - sizeof(struct weft_rdma_frame));
+		if (len == tx->total && len > text)
+			g = wrdma_gather(c, b, tx->rpc);
+		if (g)
+			len = text;
 		ib_dma_sync_single_for_cpu(c->id->device, b->sge.addr, c->sends.size,
 					   DMA_TO_DEVICE);
 		ret = tx_copy(tx, b->data + sizeof(struct weft_rdma_frame), len);
 		if (!ret)
-			ret = tx_post(c, len, bulk);
+			ret = tx_post(c, len, bulk, g);
 		if (ret)
 			return ret;
+		if (g)
+			tx->off = tx->total;
 		bulk = NULL;
 	}
 	smp_store_release(&tx->rpc->sent_all, true);
@@ -162,9 +181,9 @@ static int tx_prepare(struct wrdma *c, struct weft_rpc *rpc, struct wrdma_bulk *
 	in = le32_to_cpu(tx->hdr.bulk_max);
 	tx->text = le32_to_cpu(tx->hdr.len);
 	tx->segs_len = 0;
-	if (out > c->inline_out || in > WEFT_RDMA_INLINE_MAX) {
-		if (in <= WEFT_RDMA_INLINE_MAX)
-			in = 0; /* comes inline: no segment to write */
+	if (out > c->inline_out || in >= WRDMA_REG_IN) {
+		if (in < WRDMA_REG_IN)
+			in = 0; /* comes inline */
 		ret = wrdma_bulk_map(c, rpc, out, in, tx, bulk);
 		if (ret)
 			return ret;
@@ -206,7 +225,7 @@ static void tx_wait_mrs(struct wrdma *c, struct weft_rpc *rpc, bool first)
 static bool tx_needs_mrs(const struct wrdma *c, const struct weft_rpc *rpc)
 {
 	return iov_iter_count(&rpc->out) > c->inline_out ||
-	       le32_to_cpu(rpc->msg->bulk_max) > WEFT_RDMA_INLINE_MAX;
+	       le32_to_cpu(rpc->msg->bulk_max) >= WRDMA_REG_IN;
 }
 
 /* Begins the next message that can be sent. Return: 0, -EAGAIN: there is none; or an error. */
@@ -255,7 +274,23 @@ static int tx_all(struct wrdma *c)
 	if (READ_ONCE(c->reposted) - c->told < WRDMA_RECV_DEPTH / 2 || !tx_room(c, 0, false))
 		return 0;
 	atomic64_inc(&wrdma_counters.credit_frames);
-	return tx_post(c, 0, NULL);
+	return tx_post(c, 0, NULL, NULL);
+}
+
+/*
+ * Notes whether something waits for room in the send queue, for send buffers or credits. If so each
+ * completion is looked at at once: also those that were put aside (wrdma_done()).
+ */
+static void tx_note_full(struct wrdma *c)
+{
+	bool full = c->tx.rpc || !list_empty_careful(&c->xmit) ||
+		    !list_empty_careful(&c->mr_wait) ||
+		    READ_ONCE(c->reposted) - c->told >= WRDMA_RECV_DEPTH / 2;
+
+	WRITE_ONCE(c->tx_full, full);
+	smp_mb(); /* before looking at the list; pairs with llist_add() */
+	if (full && !llist_empty(&c->events))
+		queue_work(wrdma_wq, &c->work);
 }
 
 /* Unless the link has closed it meanwhile: its work may not be queued any more then. */
@@ -284,8 +319,11 @@ void wrdma_tx(struct wrdma *c)
 	while (test_bit(WRDMA_TX_WANTED, &c->tx_flags) && mutex_trylock(&c->tx_mutex)) {
 		clear_bit(WRDMA_TX_WANTED, &c->tx_flags);
 		smp_mb__after_atomic(); /* before looking at the lists */
-		ret = READ_ONCE(c->closed) || READ_ONCE(c->error) || !READ_ONCE(c->opened) ?
-			0 : tx_all(c);
+		ret = 0;
+		if (!READ_ONCE(c->closed) && !READ_ONCE(c->error) && READ_ONCE(c->opened)) {
+			ret = tx_all(c);
+			tx_note_full(c);
+		}
 		mutex_unlock(&c->tx_mutex);
 		if (ret)
 			tx_fail(c, ret);
@@ -393,21 +431,27 @@ static int detach_invalidate(struct wrdma *c, struct weft_rpc *rpc)
 	return ret;
 }
 
+/* May the device still touch the memory of this request? */
+static bool tx_busy(struct wrdma *c, const struct weft_rpc *rpc)
+{
+	return wrdma_bulk_busy(c, rpc) || wrdma_gather_busy(c, rpc);
+}
+
 void wrdma_detach(struct weft_xprt *x, struct weft_rpc *rpc, const void *copy)
 {
 	struct wrdma *c = container_of(x, struct wrdma, base);
 	int ret;
 
 	detach_copies(c, rpc, copy);
-	if (wait_event_timeout(c->wait, !wrdma_bulk_busy(c, rpc), WAIT_REPLY))
+	if (wait_event_timeout(c->wait, !tx_busy(c, rpc), WAIT_REPLY))
 		return;
 	atomic64_inc(&wrdma_counters.detaches);
 	ret = detach_invalidate(c, rpc);
-	if (!ret && wait_event_timeout(c->wait, !wrdma_bulk_busy(c, rpc), WAIT_INV))
+	if (!ret && wait_event_timeout(c->wait, !tx_busy(c, rpc), WAIT_INV))
 		return;
 	/* The link closes it: the queue pair is drained then, and all memory unmapped. */
 	tx_fail(c, ret ?: -ETIMEDOUT);
-	wait_event(c->wait, !wrdma_bulk_busy(c, rpc));
+	wait_event(c->wait, !tx_busy(c, rpc));
 }
 
 /* Posts the WRITE, unless the last one is still under way. Return: 0 or a negative errno. */

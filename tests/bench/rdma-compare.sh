@@ -219,8 +219,8 @@ copies_table() {
 		small = n["server_inline_in"] + n["server_inline_out"]
 		printf "%.1f MiB of small bulk came or went inline, copied once\n", small / 1048576
 		moved = n["client_read_bytes"] + n["client_write_bytes"]
-		printf "the client offered %.1f MiB of its pages as they are, and copied %.1f MiB inline\n",
-			moved / 1048576, n["client_inline_bytes"] / 1048576
+		printf "the client offered %.1f MiB of its pages, sent %.1f MiB inline from where it lay, and copied %.1f MiB\n",
+			moved / 1048576, n["client_gathered_bytes"] / 1048576, n["client_inline_bytes"] / 1048576
 		exit !bulk || (targets != "" && n["server_copied"] > 0)
 	}' /run/rdma-copies
 }

@@ -252,18 +252,13 @@ static enum ibv_wc_status do_wr(struct fake_qp *qp, struct ibv_send_wr *wr)
 	return IBV_WC_SUCCESS;
 }
 
-static int post_send(struct ibv_qp *q, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+static int post_one(struct fake_qp *qp, struct ibv_send_wr *wr)
 {
-	struct fake_qp *qp = (struct fake_qp *)q;
 	struct ibv_wc wc = { .wr_id = wr->wr_id };
-	int ret = 0;
 
-	pthread_mutex_lock(&lock);
-	if (qp->sq_used == qp->sq_max || wr->num_sge > (int)qp->max_sge || wr->next) {
+	if (qp->sq_used == qp->sq_max || wr->num_sge > (int)qp->max_sge) {
 		fault("a send queue runs over, or has a request that is too long");
-		*bad = wr;
-		ret = ENOMEM;
-		goto out;
+		return ENOMEM;
 	}
 	qp->sq_used++;
 	qp->sq_run++;
@@ -284,7 +279,18 @@ static int post_send(struct ibv_qp *q, struct ibv_send_wr *wr, struct ibv_send_w
 		if (wc.status != IBV_WC_WR_FLUSH_ERR)
 			kill_qp(qp->peer);
 	}
-out:
+	return 0;
+}
+
+static int post_send(struct ibv_qp *q, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&lock);
+	for (; wr && !ret; wr = wr->next) {
+		*bad = wr;
+		ret = post_one((struct fake_qp *)q, wr);
+	}
 	pthread_mutex_unlock(&lock);
 	return ret;
 }
