@@ -11,6 +11,7 @@
  * again (same id, same slot, marked as replay; over another link if there is one), and connects
  * again: at once when the connection had proved itself (an answer, or 5 s of life), else with
  * pauses that grow (rail.c): a peer may take every connection and break it at the first request.
+ * Such a connection carries one request at a time until it has proved itself.
  * A host that has gone is found out by the transport, whether anything is outstanding or not
  * (TCP's keepalive; probe() every 5 s). A server that has stopped answering is found out by PING:
  * sent when requests are outstanding and nothing was heard for 5 s; after 30 s of silence the
@@ -221,6 +222,7 @@ static void link_prove(struct weft_link *link)
 		return;
 	link->proved = true;
 	link->tries = 1;
+	link->window = link->window_max;
 	weft_rail_proved(link);
 }
 
@@ -349,8 +351,9 @@ static bool link_ready(struct weft_link *link, const struct weft_handshake *hs)
 	peer->boot = hs->boot;
 	peer->failures = 0;
 	link->boot = hs->boot;
-	link->window = hs->window;
 	link->window_max = hs->window;
+	/* Of many at once none might be answered before it breaks again. */
+	link->window = link->tries > 1 ? 1 : hs->window;
 	link->features = hs->features;
 	link->heard = jiffies;
 	if (link->tries)
@@ -488,7 +491,7 @@ static void link_watch(struct work_struct *work)
 	struct weft_fs *fs = link->peer->fs;
 	struct weft_xprt *probe = NULL;
 	unsigned long silent;
-	bool ping = false;
+	bool ping = false, more;
 
 	spin_lock(&fs->lock);
 	if (link->state != WEFT_LINK_READY || fs->aborted) {
@@ -510,7 +513,10 @@ static void link_watch(struct work_struct *work)
 		probe = link->xprt;
 		weft_xprt_get(probe);
 	}
+	more = !list_empty(&link->peer->queue);
 	spin_unlock(&fs->lock);
+	if (more)
+		weft_peer_kick(link->peer);
 	if (probe) {
 		probe->ops->probe(probe);
 		weft_xprt_put(probe);

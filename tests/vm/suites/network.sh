@@ -39,6 +39,10 @@ mkdir $MNT/broken $MNT/lost $MNT/slow
 inject disconnect 7
 check "names while every 7th request breaks its connection" names $MNT/broken "$rounds"
 check "data while every 7th request breaks its connection" bulk $MNT/broken/bulk
+inject disconnect 3
+check "many requests at once while every 3rd breaks its connection" timeout -s KILL 150 fio --name=many \
+	--filename=$MNT/broken/many --ioengine=libaio --iodepth=16 --direct=1 --rw=randwrite --bs=16k \
+	--size=512k --verify=crc32c --verify_fatal=1 --do_verify=1 --output=/run/fio.log
 inject disconnect 0
 check "reconnects were counted" test "$(counter reconnects)" -gt 0
 check "replays were counted" test "$(counter replays)" -gt 0
