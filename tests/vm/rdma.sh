@@ -55,9 +55,14 @@ _rdma_ready() {
 }
 
 rdma_up() {
-	local type=${1:-rxe} n=0 dev
+	local type=${1:-rxe} n=0 dev other
 	[ $# -gt 0 ] && shift
 	RDMA_NETDEVS=${*:-${RDMA_NETDEVS:-rail0 rail1}}
+	# Of two devices on one network device the connection manager would take either.
+	for other in rxe siw; do
+		[ $other = "$type" ] || [ ! -e "/sys/class/infiniband/${other}0" ] ||
+			RDMA_TYPE=$other rdma_down || return
+	done
 	# siw counts the memory that servers lock against this limit, root's as well.
 	ulimit -l unlimited || return
 	_rdma_user_drivers

@@ -10,7 +10,6 @@ WEFT_NET=rdma WEFT_RDMA=siw
 . "$WEFT_TOP/tests/vm/traffic.sh"
 debug=/sys/kernel/debug
 
-! grep -q '^rdma_rxe ' /proc/modules || RDMA_TYPE=rxe rdma_down
 require "cluster starts" weft_up
 require "mount" weft_mount
 check "connections of the module" grep -q '^connections [1-9]' $debug/weft_rdma/stats
