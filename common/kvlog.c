@@ -354,6 +354,11 @@ bool weft_kvlog_fits(const struct weft_kvlog *log, size_t len)
 	return len < WEFT_KVLOG_MAX && padded(len) <= log->size - log->pos;
 }
 
+uint64_t weft_kvlog_room(const struct weft_kvlog *log, bool rewound)
+{
+	return log->size - (rewound ? BLOCK : log->pos);
+}
+
 void weft_kvlog_rewind(struct weft_kvlog *log)
 {
 	uint64_t size = 2 * log->size;
@@ -378,7 +383,8 @@ int weft_kvlog_append(struct weft_kvlog *log, uint64_t have, uint32_t count, con
 		return ret;
 	r.crc = cpu_to_le32(record_crc(&r, data, len));
 	memcpy(log->buf, &r, sizeof(r));
-	memcpy(log->buf + sizeof(r), data, len);
+	if (len)
+		memcpy(log->buf + sizeof(r), data, len);
 	memset(log->buf + sizeof(r) + len, 0, total - sizeof(r) - len);
 	ret = write_all(log->fd, log->buf, total, log->pos);
 	if (ret)

@@ -92,6 +92,15 @@ int weft_kvlog_clear(struct weft_kvlog *log, uint64_t have);
 bool weft_kvlog_fits(const struct weft_kvlog *log, size_t len);
 
 /**
+ * weft_kvlog_room() - how much there is room for
+ * @log: the log
+ * @rewound: after weft_kvlog_rewind(), when it does not grow
+ *
+ * Return: bytes of whole blocks; a record takes its head and data, rounded up to such.
+ */
+uint64_t weft_kvlog_room(const struct weft_kvlog *log, bool rewound);
+
+/**
  * weft_kvlog_rewind() - begin again at the front, in a larger file while it is small
  * @log: the log; all its records are durable in the store, and nothing else changes it before the
  *	next record: until then the old ones may be applied again

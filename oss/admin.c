@@ -51,8 +51,8 @@ size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *b
 	pos = snprintf(buf, len,
 		       "{\"ops\":%llu,\"bytes_total\":%llu,\"bytes_free\":%llu,\"bytes_read\":%llu,"
 		       "\"bytes_written\":%llu,\"commits\":%llu,\"changes\":%llu,"
-		       "\"data_syncs\":%llu,\"data_bytes\":%llu,\"kv_syncs\":%llu,"
-		       "\"kv_bytes\":%llu,\"crc_errors\":%llu,"
+		       "\"data_syncs\":%llu,\"data_bytes\":%llu,\"journal_syncs\":%llu,"
+		       "\"journal_bytes\":%llu,\"kv_syncs\":%llu,\"kv_bytes\":%llu,\"crc_errors\":%llu,"
 		       "\"no_space\":%llu,\"failed_commits\":%llu,\"edge_reads\":%llu,"
 		       "\"small_blocks\":%llu,\"damaged_records\":%llu",
 		       (unsigned long long)ops, (unsigned long long)total,
@@ -60,6 +60,8 @@ size_t oss_stats_text(struct oss_store *s, struct weft_rpc_service *svc, char *b
 		       (unsigned long long)st->bytes_read, (unsigned long long)st->bytes_written,
 		       (unsigned long long)st->commits, (unsigned long long)st->changes,
 		       (unsigned long long)st->data_syncs, (unsigned long long)st->data_bytes,
+		       (unsigned long long)st->journal_syncs,
+		       (unsigned long long)st->journal_bytes,
 		       (unsigned long long)kv.syncs, (unsigned long long)kv.bytes,
 		       (unsigned long long)st->crc_errors, (unsigned long long)st->no_space,
 		       (unsigned long long)st->failed_commits,

@@ -3,18 +3,19 @@
  * Group commit: changes whose data is on its way become durable together.
  *
  * One group runs at a time; changes that join meanwhile form the next one. A group syncs the
- * data file once (when a change of it wrote there) and then commits the records of all its changes
- * in one synced RocksDB batch, on a worker. Then the records become the stable ones and the
- * operations are answered. Because a change joins only after its data was written, the sync
- * covers it.
+ * data file once (when a change of it wrote there), then writes the deltas of its small changes to
+ * the journal (journal.c), then commits the records of all others in one synced RocksDB batch; the
+ * last two on a worker. Then the records become the stable ones and the operations are answered.
+ * Because a change joins only after its data was written, the sync covers it. A group of small
+ * changes has one sync, that of the journal.
  *
  * When a group fails, all its changes and those of the open group fail, and their segments fall
- * back to the stable records. RocksDB does not say whether a failed batch will be there after a
- * restart, so the stored records are uncertain now: changes are refused with the error, blocks
- * that the lost records may name stay allocated (limbo), and a timer tries to write the stable
- * records again. When that works (space is back) changes are accepted again. Reads go on all the
- * time. The repair also waits for changes that still write to the segments they began with, so
- * that no block is given back while somebody may write to it.
+ * back to the stable records. Its deltas are taken back from the journal. RocksDB does not say
+ * whether a failed batch will be there after a restart, so the stored records are uncertain now:
+ * changes are refused with the error, blocks that the lost records may name stay allocated (limbo),
+ * and a timer tries to write the stable records again. When that works (space is back) changes are
+ * accepted again. Reads go on all the time. The repair also waits for changes that still write to
+ * the segments they began with, so that no block is given back while somebody may write to it.
  *
  * Fault points: oss.commit.before_sync, oss.commit.before_kv, oss.commit.after_kv.
  */
@@ -28,16 +29,17 @@
 #define REPAIR_FIRST_NS (10 * WEFT_NS_PER_MS)
 #define REPAIR_NS (500 * WEFT_NS_PER_MS)
 
-static void put_record(struct oss_commits *c, const struct oss_key *key, const struct oss_rec *rec)
+void oss_record_put(struct oss_store *s, struct weft_kv_batch *batch, const struct oss_key *key,
+		    const struct oss_rec *rec)
 {
 	uint8_t kbuf[OSS_KEY_LEN], rbuf[OSS_REC_MAX];
 
 	oss_key_encode(key, kbuf);
-	if (rec->mapped)
-		weft_kv_put(c->batch, OSS_CF_CHUNKS, kbuf, sizeof(kbuf), rbuf,
+	if (oss_journal_keeps(s, key, !rec->mapped) || rec->mapped)
+		weft_kv_put(batch, OSS_CF_CHUNKS, kbuf, sizeof(kbuf), rbuf,
 			    oss_rec_encode(rec, rbuf));
 	else
-		weft_kv_delete(c->batch, OSS_CF_CHUNKS, kbuf, sizeof(kbuf));
+		weft_kv_delete(batch, OSS_CF_CHUNKS, kbuf, sizeof(kbuf));
 }
 
 /* --- failure and repair */
@@ -108,7 +110,9 @@ static void repair_fn(void *arg)
 	struct oss_store *s = arg;
 	struct oss_commits *c = &s->commits;
 
-	c->err = weft_kv_commit(c->batch, true);
+	c->err = oss_journal_cancel(s);
+	if (!c->err)
+		c->err = weft_kv_commit(c->batch, true);
 }
 
 static void repair_done(void *arg)
@@ -145,10 +149,8 @@ static void repair(void *arg)
 		return;
 	}
 	weft_kv_batch_clear(c->batch);
-	for (seg = c->broken; seg; seg = seg->broken) {
-		put_record(c, &seg->key, seg->stable);
-		oss_small_restore(seg, c->batch);
-	}
+	for (seg = c->broken; seg; seg = seg->broken)
+		oss_record_put(s, c->batch, &seg->key, seg->stable);
 	c->busy = true;
 	c->work.fn = repair_fn;
 	c->work.done = repair_done;
@@ -180,9 +182,13 @@ static void kv_fn(void *arg)
 
 	c->err = WEFT_FAULT("oss.commit.before_kv");
 	if (!c->err)
+		c->err = oss_journal_write(s, c->running.head);
+	if (!c->err && weft_kv_batch_count(c->batch))
 		c->err = weft_kv_commit(c->batch, true);
 	if (!c->err)
 		c->err = WEFT_FAULT("oss.commit.after_kv");
+	if (c->err)
+		oss_journal_cancel(s);
 }
 
 static void kv_done(void *arg)
@@ -191,6 +197,7 @@ static void kv_done(void *arg)
 	struct oss_commits *c = &s->commits;
 
 	c->busy = false;
+	oss_journal_done(s, c->err);
 	if (c->err)
 		commit_failed(s, c->err);
 	else
@@ -219,21 +226,30 @@ static void synced(struct weft_io *io, ssize_t res)
 	kv_begin(s);
 }
 
-/* Fills the batch: the last record of each segment. Returns whether the data file needs a sync. */
-static bool build(struct oss_commits *c)
+/*
+ * Fills the batch: the last record of each segment that has changes which are not small. Returns
+ * whether the data file needs a sync.
+ */
+static bool build(struct oss_store *s)
 {
+	struct oss_commits *c = &s->commits;
 	struct oss_part *p;
 	bool data = false;
 
 	weft_kv_batch_clear(c->batch);
+	oss_journal_build(s, c->running.head);
+	oss_journal_clean(s, c->batch);
 	for (p = c->running.head; p; p = p->next) {
 		p->seg->last = p;
+		p->seg->put |= !p->jseg;
 		data |= p->data;
 	}
 	for (p = c->running.head; p; p = p->next) {
-		oss_small_store(p, c->batch);
-		if (p->seg->last == p)
-			put_record(c, &p->seg->key, p->rec);
+		if (p->seg->last != p)
+			continue;
+		if (p->seg->put)
+			oss_record_put(s, c->batch, &p->seg->key, p->rec);
+		p->seg->put = false;
 	}
 	return data;
 }
@@ -249,7 +265,7 @@ void oss_commit_kick(struct oss_store *s)
 	c->running.head = c->open.head;
 	c->running.tail = c->open.tail;
 	oss_list_init(&c->open);
-	if (!build(c)) {
+	if (!build(s)) {
 		kv_begin(s);
 		return;
 	}

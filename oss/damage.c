@@ -23,8 +23,7 @@ static struct oss_key *find(struct oss_store *s, const struct oss_key *key)
 	size_t i;
 
 	for (i = 0; i < s->ndamaged; i++)
-		if (s->damaged[i].ino == key->ino && s->damaged[i].chunk == key->chunk &&
-		    s->damaged[i].seg == key->seg)
+		if (oss_key_same(&s->damaged[i], key))
 			return &s->damaged[i];
 	return NULL;
 }

@@ -15,7 +15,6 @@
 
 #define OSS_CF_META 0
 #define OSS_CF_CHUNKS 1
-#define OSS_CF_SMALL 2
 
 struct oss_part;
 
@@ -30,6 +29,7 @@ struct oss_part;
  * @queue: changes that wait for the lock
  * @running: oss_seg_run() is active
  * @last: last change of the segment in the commit group that is being built
+ * @put: a change of that group is not small
  * @small_next: in the store's list of segments with small blocks, when @is_small
  * @broken: in the store's list of segments whose stored record is uncertain
  */
@@ -43,6 +43,7 @@ struct oss_seg {
 	struct oss_part *queue, **queue_tail;
 	bool running;
 	struct oss_part *last;
+	bool put;
 	struct oss_seg *small_next;
 	bool is_small;
 	struct oss_seg *broken;
@@ -85,7 +86,8 @@ enum oss_act {
  * @alloced: blocks it took
  * @freed: blocks of the previous record that its record does not use
  * @delta: change of the number of mapped blocks
- * @small: the blocks it writes are small
+ * @nsmall: the blocks it writes are small: how many
+ * @jseg: they are: what the journal knows of the segment
  * @data: it wrote to the data file
  * @lost_syncs: commits.lost_syncs when it began to write
  * @io_done: what to do when its I/O is over
@@ -110,7 +112,8 @@ struct oss_part {
 	struct oss_runs alloced;
 	struct oss_runs freed;
 	int delta;
-	bool small;
+	unsigned int nsmall;
+	struct oss_jseg *jseg;
 	bool data;
 	uint32_t lost_syncs;
 
@@ -144,12 +147,12 @@ static inline void oss_list_add(struct oss_part_list *l, struct oss_part *p)
  * @open: changes that wait for the next group
  * @running: changes of the group that is being made durable
  * @busy: a group or a repair is running
- * @batch: the group's records
+ * @batch: the group's records; empty when all its changes are small
  * @err: outcome of the worker
  * @sync: sync of the data file
  * @lost_syncs: syncs of the data file that failed: what was being written then may be lost, and a
  *	later sync does not say so again
- * @work: sync of the RocksDB
+ * @work: writing the journal and the RocksDB
  * @failed: not 0: a commit failed in such a way that the stored records are uncertain; changes
  *	are refused with it until they are repaired
  * @broken: segments whose stored record is uncertain
@@ -177,12 +180,13 @@ struct oss_commits {
  * @wait_ns: time from a small write to its move
  * @head: the segments; each is held
  * @count: how many
- * @full: one of them may have no more small blocks
- * @op: moves some of them to the data file
+ * @full: one of them may have no more small blocks, or a log of the journal is to be drained
+ * @op: moves them to the data file
  * @busy: @op is running
+ * @round: how often it has begun
+ * @drain: the round that drains a log, 0: none
+ * @waiters: operations that read the stored records and wait for a round
  * @timer: when the next ones are moved
- * @found: what the scan has found
- * @nfound: how many
  */
 struct oss_smalls {
 	bool off;
@@ -192,9 +196,62 @@ struct oss_smalls {
 	bool full;
 	struct oss_op op;
 	bool busy;
+	uint64_t round;
+	uint64_t drain;
+	struct oss_op *waiters;
 	struct weft_timer timer;
-	struct oss_key *found;
-	size_t nfound;
+};
+
+/**
+ * struct oss_jseg - a segment of which the journal has deltas, or is to get some
+ * @users: changes that may add to them
+ * @turn: of each log: in which of its turns the segment's last delta is; 0: none
+ * @empty: the stored record is an empty one
+ */
+struct oss_jseg {
+	struct oss_key key;
+	struct oss_jseg *next;
+	unsigned int users;
+	uint64_t turn[2];
+	bool empty;
+};
+
+#define OSS_JOURNAL_BUCKETS 4096
+
+/**
+ * struct oss_journal - the journal of small writes
+ * @log: its two logs
+ * @cur: the one in use
+ * @drained: nobody needs the other one
+ * @turn: of each log: number of its turn
+ * @seq: number of the last record
+ * @room: bytes that @admitted may reach
+ * @admitted: what changes that are under way may need
+ * @segs: hash table of the segments with deltas
+ * @gone: former ones of which empty records are stored, to be deleted with the next group
+ * @buf: deltas of a group
+ * @len: bytes of them
+ * @begin: the other log has its turn with this group
+ * @begun: it has had; the loop does not know yet
+ * @written: the group's record was written
+ * @uncertain: the record of a group may be there that has not ended well
+ */
+struct oss_journal {
+	struct weft_kvlog *log[2];
+	unsigned int cur;
+	bool drained;
+	uint64_t turn[2];
+	uint64_t seq;
+	size_t room;
+	size_t admitted;
+	struct oss_jseg *segs[OSS_JOURNAL_BUCKETS];
+	struct oss_jseg *gone;
+	uint8_t *buf;
+	size_t len;
+	bool begin;
+	bool begun;
+	bool written;
+	bool uncertain;
 };
 
 struct oss_store {
@@ -219,6 +276,8 @@ struct oss_store {
 
 	struct oss_commits commits;
 	struct oss_smalls smalls;
+	struct oss_journal journal;
+	uint64_t version; /* number of the last change */
 
 	/* damage.c */
 	struct oss_key *damaged;
@@ -286,15 +345,39 @@ void oss_damage_fini(struct oss_store *s);
 /* --- small.c: small writes */
 
 void oss_small_init(struct oss_store *s, bool off, uint64_t wait_ns);
-int oss_small_found(struct oss_store *s, const struct oss_key *key);
-void oss_small_load(struct oss_store *s);
 void oss_small_fini(struct oss_store *s);
-bool oss_small_fits(const struct oss_part *p);
-int oss_small_read(struct oss_store *s, const struct oss_key *key, struct oss_rec *r);
+/* Whether the blocks that a change writes are small ones; then the journal has room for them. */
+bool oss_small_admit(struct oss_part *p);
+/* A block becomes small, with the reference @buf, or (NULL) is no longer. Returns 0 or -ENOMEM. */
 int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf);
-void oss_small_store(struct oss_part *p, struct weft_kv_batch *batch);
-void oss_small_restore(struct oss_seg *seg, struct weft_kv_batch *batch);
 void oss_small_queue(struct oss_store *s, struct oss_seg *seg);
+/* All that is small now is to be settled soon: then oss_journal_drained(). */
+void oss_small_drain(struct oss_store *s);
+/*
+ * Do the stored records lack something of @op's object? Then op->settled() is called when they have
+ * what was acknowledged before, or with -EAGAIN.
+ */
+bool oss_small_wait(struct oss_store *s, struct oss_op *op);
+
+/* --- journal.c, replay.c: deltas of small writes */
+
+int oss_journal_open(struct oss_store *s, const char *dir, bool create, char err[OSS_ERR_MAX]);
+int oss_journal_replay(struct oss_store *s, const char *data_path, char err[OSS_ERR_MAX]);
+void oss_journal_fini(struct oss_store *s);
+/* Makes room for a change of @nblocks blocks, until oss_journal_release(); false: there is none. */
+bool oss_journal_admit(struct oss_part *p, unsigned int nblocks);
+void oss_journal_release(struct oss_part *p);
+/* The changes of a group; then oss_journal_write() on a worker, then oss_journal_done(). */
+void oss_journal_build(struct oss_store *s, struct oss_part *head);
+int oss_journal_write(struct oss_store *s, struct oss_part *head);
+/* Takes a group back that has failed; repeated by the repair when it fails. On a worker. */
+int oss_journal_cancel(struct oss_store *s);
+void oss_journal_done(struct oss_store *s, int err);
+/* Has the journal deltas of a segment, whose record is now stored, @empty or not? */
+bool oss_journal_keeps(struct oss_store *s, const struct oss_key *key, bool empty);
+/* Deletes empty records that nobody needs. */
+void oss_journal_clean(struct oss_store *s, struct weft_kv_batch *batch);
+void oss_journal_drained(struct oss_store *s);
 
 /* --- commit.c: group commit */
 
@@ -303,5 +386,8 @@ void oss_commits_fini(struct oss_store *s);
 void oss_commit_add(struct oss_store *s, struct oss_part *p);
 void oss_commit_kick(struct oss_store *s);
 bool oss_commits_idle(const struct oss_store *s);
+/* Stores a record, or deletes it when it is empty and need not stay so. */
+void oss_record_put(struct oss_store *s, struct weft_kv_batch *batch, const struct oss_key *key,
+		    const struct oss_rec *rec);
 
 #endif

@@ -16,7 +16,7 @@
  *	path = /data/ost1
  *	cache_segments = 8192		; optional: records kept in memory, 4 KiB each
  *	memory = 256M			; optional: memory for bulk
- *	small_writes = yes		; optional: commit a few blocks with their records
+ *	small_writes = yes		; optional: commit a few blocks in the journal
  *	[auth]
  *	secretfile = /etc/weft/secret	; optional
  *	[log]

@@ -138,6 +138,7 @@ void oss_part_free(struct oss_part *p)
 	struct oss_store *s = p->store;
 
 	put_buffers(p);
+	oss_journal_release(p);
 	oss_runs_fini(&p->alloced);
 	oss_runs_fini(&p->freed);
 	oss_rec_put(s, p->rec);
@@ -308,7 +309,7 @@ void oss_part_begin(struct oss_part *p)
 	err = -ENOMEM;
 	if (!p->rec)
 		goto out_fail;
-	p->rec->version++;
+	p->rec->version = ++s->version;
 	if (!plan(p) && seg->cur == seg->stable) {
 		/* Nothing to do, and nothing that somebody else did has yet to become durable. */
 		oss_seg_unlock(s, p);
@@ -450,7 +451,7 @@ static int set_bytes(struct oss_part *p, uint32_t b)
 	struct weft_buf *buf;
 
 	p->rec->crc[b] = weft_crc32c(0, p->mem[b], OSS_BLOCK);
-	if (!p->small)
+	if (!p->jseg)
 		return 0;
 	buf = weft_buf_get(p->store->pool, OSS_BLOCK);
 	if (!buf)
@@ -467,7 +468,7 @@ static int make_record(struct oss_part *p)
 	uint32_t b, used = 0, run = 0;
 	int err = 0;
 
-	p->small = oss_small_fits(p);
+	oss_small_admit(p); /* else the bytes go to the data file */
 	for (b = 0; b < OSS_SEG_BLOCKS && !err; b++) {
 		uint64_t old = oss_rec_block(p->base, b);
 

@@ -14,13 +14,15 @@
  * A block without extent is a hole and reads as zeros, as does an unwritten one. Bytes of a
  * written block at or behind the record's length are zeros on disk.
  *
- * The bytes of a block that is marked small are not in the data file yet but in the column family
- * "small", key as above and one byte for the block, value 4096 bytes.
+ * The bytes of a block that is marked small are not in the data file yet but in the journal of
+ * small writes (journal.c), which may also have later changes. A record without extents says only
+ * that what the journal has of the segment is no more.
  */
 #ifndef WEFT_OSS_RECORD_H
 #define WEFT_OSS_RECORD_H
 
 #include "oss/alloc.h"
+#include "proto/hash.h"
 #include "proto/types.h"
 
 #define OSS_BLOCK_SHIFT 12
@@ -36,7 +38,7 @@ struct oss_rec_disk {
 	__u8 reserved;
 	__le16 nextents;
 	__le32 len; /* end of the last byte that was written, within the segment */
-	__le64 version; /* counts the changes of the segment */
+	__le64 version; /* number of the change, of all of the store */
 };
 WEFT_ASSERT_SIZE(struct oss_rec_disk, 16);
 
@@ -49,7 +51,6 @@ struct oss_extent_disk {
 WEFT_ASSERT_SIZE(struct oss_extent_disk, 16);
 
 #define OSS_KEY_LEN 20
-#define OSS_SMALL_KEY_LEN 21
 #define OSS_REC_MAX \
 	(sizeof(struct oss_rec_disk) + OSS_SEG_BLOCKS * (sizeof(struct oss_extent_disk) + 4) + 4)
 
@@ -60,6 +61,19 @@ struct oss_key {
 	uint32_t seg;
 };
 
+static inline bool oss_key_same(const struct oss_key *a, const struct oss_key *b)
+{
+	return a->ino == b->ino && a->chunk == b->chunk && a->seg == b->seg;
+}
+
+/* For hash tables in memory. */
+static inline uint32_t oss_key_hash(const struct oss_key *k)
+{
+	uint64_t h = weft_hash_mix(weft_hash_mix(k->seg, k->ino), k->chunk);
+
+	return h ^ h >> 32;
+}
+
 #define OSS_UNWRITTEN (1ull << 63)
 #define OSS_SMALL (1ull << 62)
 #define OSS_FLAGS (OSS_UNWRITTEN | OSS_SMALL)
@@ -69,7 +83,7 @@ struct weft_buf;
 /**
  * struct oss_rec - a record in memory; it does not change once it is a segment's state
  * @refs: private to rec_get and rec_put
- * @version: counts the changes of the segment
+ * @version: number of the change that made it, of all of the store; ascends in each segment
  * @len: end of the last byte written
  * @mapped: blocks that are not holes
  * @blk: block in the data file, 0: hole; OSS_UNWRITTEN set: reserved only; OSS_SMALL set: its

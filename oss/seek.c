@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Finding data and holes: a worker walks the stored records.
+ * Finding data and holes: a worker walks the stored records, once they have what the journal has.
  *
  * Unwritten blocks and the bytes behind a record's length are holes. A record that cannot be
  * decoded is -EIO: neither data nor a hole.
@@ -130,12 +130,23 @@ static void seek_done(void *arg)
 	oss_op_put(arg, 0);
 }
 
+static void seek_start(struct oss_op *op, int err)
+{
+	if (err) {
+		oss_op_put(op, err);
+		return;
+	}
+	op->work.fn = seek_fn;
+	op->work.done = seek_done;
+	op->work.arg = op;
+	weft_env_work(op->store->env, &op->work);
+}
+
 void oss_seek_submit(struct oss_store *s, struct oss_op *op)
 {
 	oss_op_start(s, op);
 	op->pos = (struct oss_key){ op->ino, op->chunk, op->off >> OSS_SEG_SHIFT };
-	op->work.fn = seek_fn;
-	op->work.done = seek_done;
-	op->work.arg = op;
-	weft_env_work(s->env, &op->work);
+	op->settled = seek_start;
+	if (!oss_small_wait(s, op))
+		seek_start(op, 0);
 }

@@ -16,7 +16,6 @@
 
 #include "common/log.h"
 #include "oss/internal.h"
-#include "proto/hash.h"
 
 static void list_init(struct oss_seg *head)
 {
@@ -55,9 +54,7 @@ int oss_segs_init(struct oss_store *s, unsigned int max_cached)
 
 static struct oss_seg **bucket(struct oss_store *s, const struct oss_key *key)
 {
-	uint64_t h = weft_hash_mix(weft_hash_mix(key->seg, key->ino), key->chunk);
-
-	return &s->hash[(h ^ h >> 32) & s->hash_mask];
+	return &s->hash[oss_key_hash(key) & s->hash_mask];
 }
 
 static void seg_free(struct oss_store *s, struct oss_seg *seg)
@@ -175,7 +172,7 @@ static int load(struct oss_store *s, const struct oss_key *key, struct oss_rec *
 	}
 	weft_kv_val_fini(&val);
 	if (!err && r->nsmall)
-		err = oss_small_read(s, key, r);
+		err = -EUCLEAN; /* a segment with small blocks is in memory */
 	if (err) {
 		weft_err("chunk record cannot be read", "ino=%llx chunk=%llu segment=%u err=%d",
 			 (unsigned long long)key->ino, (unsigned long long)key->chunk, key->seg,
@@ -192,8 +189,7 @@ static struct oss_seg *lookup(struct oss_store *s, const struct oss_key *key)
 	struct oss_seg *seg;
 
 	for (seg = *bucket(s, key); seg; seg = seg->hash_next)
-		if (seg->key.ino == key->ino && seg->key.chunk == key->chunk &&
-		    seg->key.seg == key->seg)
+		if (oss_key_same(&seg->key, key))
 			return seg;
 	return NULL;
 }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Small writes: a change of a few blocks, when few operations are under way, is committed together
- * with its bytes in the RocksDB: one sync instead of two. Each such block has its place in the
- * data file already; the bytes go there later.
+ * Small writes: a write of a few blocks, when few operations are under way, is committed together
+ * with its bytes in the journal (journal.c): one sync instead of two, and no work of the RocksDB.
+ * Each such block has its place in the data file already; the bytes go there later.
  *
- * The bytes of a small block are in the column family "small" and, as long as its segment is in
- * memory, in a buffer of its record; so readers need no RocksDB. A timer makes an operation
- * OSS_SETTLE over the segments in the list: it writes the bytes to their place and commits records
- * without the mark, and deletes the bytes in the RocksDB in the same batch. That is done at once
- * when there are many, or when a segment may have no more: each further write would be two syncs.
- * What is not settled when the store is closed or killed is found by the scan.
+ * The bytes of small blocks are in buffers of their segment's record, which therefore stays in
+ * memory; readers take them from there. A timer makes an operation OSS_SETTLE over the segments in
+ * the list: it writes the bytes to their place and commits records without the mark. That is done
+ * at once when there are many, when a segment may have no more, or when a log of the journal is
+ * full. What is not settled when the store is closed or killed is found in the journal.
  *
  * A place of a small block is written by nobody else, and read by nobody until the mark is gone.
  * So a small block may be overwritten in place by a change that is not small.
+ *
+ * Who reads stored records instead of segments waits for a settle that begins afterwards.
  *
  * When a settle fails the segments are in the list again when its parts end.
  */
@@ -20,9 +21,9 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "oss/delta.h"
 #include "oss/internal.h"
 
-#define SMALL_BLOCKS 5	/* in one change: 16 KiB of any alignment */
 #define SMALL_DEPTH 4	/* operations under way; with more a group has a data sync anyway */
 #define SEG_SMALL_MAX 32 /* blocks of one segment */
 #define SEGS_MAX 256	/* segments in the list: at most 32 MiB of buffers */
@@ -44,40 +45,6 @@ void oss_small_init(struct oss_store *s, bool off, uint64_t wait_ns)
 	weft_timer_init(&m->timer, settle, s);
 }
 
-/* The scan has found a record with small blocks. */
-int oss_small_found(struct oss_store *s, const struct oss_key *key)
-{
-	struct oss_smalls *m = &s->smalls;
-	struct oss_key *more;
-
-	if (!(m->nfound & (m->nfound - 1))) {
-		more = realloc(m->found, (m->nfound ? 2 * m->nfound : 1) * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		m->found = more;
-	}
-	m->found[m->nfound++] = *key;
-	return 0;
-}
-
-/* Put them into the list. One that cannot be read now stays as it is until somebody uses it. */
-void oss_small_load(struct oss_store *s)
-{
-	struct oss_smalls *m = &s->smalls;
-	struct oss_seg *seg;
-	size_t i;
-
-	for (i = 0; i < m->nfound; i++) {
-		if (oss_seg_get(s, &m->found[i], &seg))
-			continue;
-		oss_small_queue(s, seg);
-		oss_seg_put(s, seg);
-	}
-	free(m->found);
-	m->found = NULL;
-	m->nfound = 0;
-}
-
 static struct oss_seg *pop(struct oss_smalls *m)
 {
 	struct oss_seg *seg = m->head;
@@ -97,7 +64,6 @@ void oss_small_fini(struct oss_store *s)
 	weft_timer_stop(s->env, &m->timer);
 	while (m->head)
 		oss_seg_put(s, pop(m));
-	free(m->found);
 }
 
 static void push(struct oss_smalls *m, struct oss_seg *seg)
@@ -128,6 +94,23 @@ void oss_small_queue(struct oss_store *s, struct oss_seg *seg)
 		weft_timer_start(s->env, &m->timer, m->wait_ns);
 }
 
+/* Of those who wait, the ones that a round was enough for, or (@err) all of them. */
+static void wake(struct oss_smalls *m, int err)
+{
+	struct oss_op *op = m->waiters, *next;
+
+	m->waiters = NULL;
+	for (; op; op = next) {
+		next = op->next;
+		if (err || op->round <= m->round) {
+			op->settled(op, err ? -EAGAIN : 0);
+			continue;
+		}
+		op->next = m->waiters;
+		m->waiters = op;
+	}
+}
+
 static void settled(struct oss_op *op, int err)
 {
 	struct oss_store *s = op->store;
@@ -136,7 +119,14 @@ static void settled(struct oss_op *op, int err)
 	if (err)
 		weft_warn("small blocks are not settled", "segments=%u err=%d", m->count, err);
 	m->busy = false;
-	if (m->head)
+	if (!err && m->drain && m->drain <= m->round) {
+		m->drain = 0;
+		oss_journal_drained(s);
+	}
+	m->full |= m->drain != 0;
+	wake(m, err);
+	m->full |= m->waiters != NULL;
+	if (m->head || m->drain || m->waiters)
 		weft_timer_start(s->env, &m->timer,
 				 (m->full || m->count >= SETTLE_SOON) && !err ? 0 : m->wait_ns);
 }
@@ -149,9 +139,11 @@ static void settle(void *arg)
 	int err = 0, res;
 
 	if (s->commits.failed) {
+		wake(m, s->commits.failed);
 		weft_timer_start(s->env, &m->timer, m->wait_ns);
 		return;
 	}
+	m->round++;
 	m->busy = true;
 	m->full = false;
 	oss_op_start(s, &m->op);
@@ -168,21 +160,51 @@ static void settle(void *arg)
 	oss_op_put(&m->op, err);
 }
 
-/* May the blocks that a change writes be small ones? */
-bool oss_small_fits(const struct oss_part *p)
+static void settle_soon(struct oss_store *s)
+{
+	struct oss_smalls *m = &s->smalls;
+
+	m->full = true;
+	if (!m->busy)
+		weft_timer_start(s->env, &m->timer, 0);
+}
+
+void oss_small_drain(struct oss_store *s)
+{
+	s->smalls.drain = s->smalls.round + 1;
+	settle_soon(s);
+}
+
+bool oss_small_wait(struct oss_store *s, struct oss_op *op)
+{
+	struct oss_smalls *m = &s->smalls;
+	const struct oss_seg *seg = m->head;
+
+	while (seg && seg->key.ino != op->ino)
+		seg = seg->small_next;
+	if (!seg && !m->busy)
+		return false;
+	op->round = m->round + (seg != NULL);
+	op->next = m->waiters;
+	m->waiters = op;
+	if (seg)
+		settle_soon(s);
+	return true;
+}
+
+bool oss_small_admit(struct oss_part *p)
 {
 	const struct oss_store *s = p->store;
 	uint32_t b, n = 0;
 
-	if (s->smalls.off || s->nops > SMALL_DEPTH || p->base->nsmall >= SEG_SMALL_MAX ||
-	    s->smalls.count >= SEGS_MAX)
+	if (s->smalls.off || p->op->kind != OSS_WRITE || s->nops > SMALL_DEPTH ||
+	    p->base->nsmall >= SEG_SMALL_MAX || s->smalls.count >= SEGS_MAX)
 		return false;
 	for (b = 0; b < OSS_SEG_BLOCKS; b++)
 		n += p->act[b] == OSS_PUT;
-	return n && n <= SMALL_BLOCKS;
+	return n <= OSS_DELTA_BLOCKS && oss_journal_admit(p, n);
 }
 
-/* A block becomes small, with the reference @buf, or (NULL) is no longer. */
 int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf)
 {
 	if (!buf) {
@@ -204,79 +226,4 @@ int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf)
 	r->blk[b] |= OSS_SMALL;
 	r->nsmall++;
 	return 0;
-}
-
-static void small_key(const struct oss_key *key, uint32_t b, uint8_t buf[OSS_SMALL_KEY_LEN])
-{
-	oss_key_encode(key, buf);
-	buf[OSS_KEY_LEN] = b;
-}
-
-/* The bytes of the small blocks of a record that was just decoded. */
-int oss_small_read(struct oss_store *s, const struct oss_key *key, struct oss_rec *r)
-{
-	uint8_t kbuf[OSS_SMALL_KEY_LEN];
-	struct weft_kv_val val = { 0 };
-	struct weft_buf *buf;
-	uint32_t b;
-	int err = 0;
-
-	r->nsmall = 0;
-	for (b = 0; b < OSS_SEG_BLOCKS && !err; b++) {
-		if (!(r->blk[b] & OSS_SMALL))
-			continue;
-		small_key(key, b, kbuf);
-		err = weft_kv_get(s->kv, OSS_CF_SMALL, kbuf, sizeof(kbuf), &val);
-		if (err)
-			break;
-		buf = weft_buf_get(s->pool, OSS_BLOCK);
-		if (!buf)
-			err = -EAGAIN;
-		else if (val.len != OSS_BLOCK)
-			err = -EUCLEAN;
-		if (!err)
-			memcpy(buf->data, val.data, OSS_BLOCK);
-		weft_kv_val_fini(&val);
-		if (err)
-			weft_buf_put(buf);
-		else
-			err = oss_small_set(r, b, buf);
-	}
-	return err;
-}
-
-/* What a change does to the small blocks of the store. */
-void oss_small_store(struct oss_part *p, struct weft_kv_batch *batch)
-{
-	uint8_t kbuf[OSS_SMALL_KEY_LEN];
-	uint32_t b;
-
-	if (!p->rec->nsmall && !p->base->nsmall)
-		return;
-	for (b = 0; b < OSS_SEG_BLOCKS; b++) {
-		if (p->act[b] == OSS_KEEP || !((p->rec->blk[b] | p->base->blk[b]) & OSS_SMALL))
-			continue;
-		small_key(&p->seg->key, b, kbuf);
-		if (p->rec->blk[b] & OSS_SMALL)
-			weft_kv_put(batch, OSS_CF_SMALL, kbuf, sizeof(kbuf),
-				    p->rec->small[b]->data, OSS_BLOCK);
-		else
-			weft_kv_delete(batch, OSS_CF_SMALL, kbuf, sizeof(kbuf));
-	}
-}
-
-/* After a failed commit: the stored small blocks are those of the stable record again. */
-void oss_small_restore(struct oss_seg *seg, struct weft_kv_batch *batch)
-{
-	uint8_t kbuf[OSS_SMALL_KEY_LEN];
-	uint32_t b;
-
-	for (b = 0; b < OSS_SEG_BLOCKS; b++) {
-		small_key(&seg->key, b, kbuf);
-		if (seg->stable->blk[b] & OSS_SMALL)
-			weft_kv_put(batch, OSS_CF_SMALL, kbuf, sizeof(kbuf),
-				    seg->stable->small[b]->data, OSS_BLOCK);
-		else
-			weft_kv_delete(batch, OSS_CF_SMALL, kbuf, sizeof(kbuf));
-	}
 }

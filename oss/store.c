@@ -2,10 +2,11 @@
 /*
  * Opening and closing a chunk store, and the entry of its operations.
  *
- * Opening reads every record once and marks its blocks as used: the allocator has no state on
- * disk. A record that is damaged, lies outside the data file, or claims a block of another one is
- * named in the log and refused from then on (damage.c); the others are served. Of two that claim a
- * block the second is refused: each block's checksum tells if the first one's bytes are its own.
+ * Opening finishes what the journal of small writes has (replay.c), then reads every record once
+ * and marks its blocks as used: the allocator has no state on disk. A record that is damaged, lies
+ * outside the data file, or claims a block of another one is named in the log and refused from then
+ * on (damage.c); the others are served. Of two that claim a block the second is refused: each
+ * block's checksum tells if the first one's bytes are its own.
  * A key that names no segment, or too many damaged records, stop the opening.
  */
 #include "oss/store.h"
@@ -21,7 +22,7 @@
 #define DEFAULT_CACHE 8192
 #define RESERVE_MAX 4096 /* 16 MiB */
 
-#define FORMAT 1
+#define FORMAT 2
 
 /* Column family "default", key "store": whose records these are. */
 static const char store_key[] = "store";
@@ -36,7 +37,6 @@ WEFT_ASSERT_SIZE(struct store_disk, 24);
 static const struct weft_kv_cf column_families[] = {
 	[OSS_CF_META] = { "default", 0 },
 	[OSS_CF_CHUNKS] = { "chunks", 0 },
-	[OSS_CF_SMALL] = { "small", 0 },
 };
 
 static int write_identity(struct oss_store *s, const struct oss_store_cfg *cfg)
@@ -63,8 +63,10 @@ static int check_identity(struct oss_store *s, const struct oss_store_cfg *cfg,
 	int res;
 
 	res = weft_kv_get(s->kv, OSS_CF_META, store_key, sizeof(store_key), &val);
-	if (res == -ENOENT && cfg->kv_create)
-		return write_identity(s, cfg);
+	if (res == -ENOENT && cfg->kv_create) {
+		res = oss_journal_open(s, cfg->kv_path, true, err);
+		return res ? res : write_identity(s, cfg);
+	}
 	if (!res && val.len == sizeof(d))
 		memcpy(&d, val.data, sizeof(d));
 	weft_kv_val_fini(&val);
@@ -76,7 +78,7 @@ static int check_identity(struct oss_store *s, const struct oss_store_cfg *cfg,
 		snprintf(err, OSS_ERR_MAX, "%s: the records belong to another target", cfg->kv_path);
 		return -EXDEV;
 	}
-	return 0;
+	return oss_journal_open(s, cfg->kv_path, false, err);
 }
 
 static int open_kv(struct oss_store *s, const struct oss_store_cfg *cfg, char err[OSS_ERR_MAX])
@@ -144,8 +146,9 @@ static int mark_record(struct oss_store *s, const struct oss_rec *r)
 	return 0;
 }
 
+/* A record without blocks was of use to the journal only: it goes to @batch. */
 static int scan_one(struct oss_store *s, struct weft_kv_iter *it, struct oss_rec *rec,
-		    const char *path, char err[OSS_ERR_MAX])
+		    struct weft_kv_batch *batch, const char *path, char err[OSS_ERR_MAX])
 {
 	struct oss_key key = { 0 };
 	size_t klen, vlen;
@@ -160,12 +163,20 @@ static int scan_one(struct oss_store *s, struct weft_kv_iter *it, struct oss_rec
 		return res;
 	}
 	res = oss_rec_decode(v, vlen, s->alloc.nblocks, rec);
+	if (!res && !rec->mapped)
+		weft_kv_delete(batch, OSS_CF_CHUNKS, k, klen);
 	if (!res) {
+		if (rec->version > s->version)
+			s->version = rec->version;
 		res = mark_record(s, rec);
 		what = "it claims blocks of another record";
 	}
+	if (!res && rec->nsmall) {
+		res = -EUCLEAN;
+		what = "bytes of small writes are missing";
+	}
 	if (!res)
-		return rec->nsmall ? oss_small_found(s, &key) : 0;
+		return 0;
 	res = oss_damage_add(s, &key, what);
 	if (res == -EUCLEAN)
 		snprintf(err, OSS_ERR_MAX,
@@ -178,6 +189,7 @@ static int scan_one(struct oss_store *s, struct weft_kv_iter *it, struct oss_rec
 static int scan(struct oss_store *s, const char *path, char err[OSS_ERR_MAX])
 {
 	uint64_t n = 0, start = weft_env_now(s->env);
+	struct weft_kv_batch *batch;
 	struct weft_kv_iter *it;
 	struct oss_rec *rec;
 	int res;
@@ -185,24 +197,31 @@ static int scan(struct oss_store *s, const char *path, char err[OSS_ERR_MAX])
 	rec = oss_rec_alloc(NULL);
 	if (!rec)
 		return -ENOMEM;
+	res = weft_kv_batch_create(s->kv, &batch);
+	if (res)
+		goto out_rec;
 	res = weft_kv_iter_create(s->kv, NULL, OSS_CF_CHUNKS, NULL, 0, NULL, 0, &it);
 	if (res)
-		goto out_free;
+		goto out_batch;
 	for (weft_kv_iter_first(it); !res && weft_kv_iter_valid(it); weft_kv_iter_next(it), n++)
-		res = scan_one(s, it, rec, path, err);
+		res = scan_one(s, it, rec, batch, path, err);
 	if (!res) {
 		res = weft_kv_iter_error(it);
 		if (res)
 			snprintf(err, OSS_ERR_MAX, "%s: cannot be read: %s", path, strerror(-res));
 	}
 	weft_kv_iter_free(it);
+	if (!res && weft_kv_batch_count(batch))
+		res = weft_kv_commit(batch, true);
 	if (!res)
 		weft_info("records scanned",
 			  "records=%llu damaged=%zu free_blocks=%llu blocks=%llu ms=%llu",
 			  (unsigned long long)n, s->ndamaged, (unsigned long long)s->alloc.free,
 			  (unsigned long long)s->alloc.nblocks,
 			  (unsigned long long)((weft_env_now(s->env) - start) / WEFT_NS_PER_MS));
-out_free:
+out_batch:
+	weft_kv_batch_free(batch);
+out_rec:
 	free(rec);
 	return res;
 }
@@ -231,6 +250,9 @@ int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char
 	res = open_kv(s, cfg, err);
 	if (res)
 		goto out_kv;
+	res = oss_journal_replay(s, cfg->data_path, err);
+	if (res)
+		goto out_kv;
 	res = scan(s, cfg->kv_path, err);
 	if (res)
 		goto out_kv;
@@ -240,7 +262,6 @@ int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char
 	res = oss_commits_init(s);
 	if (res)
 		goto out_segs;
-	oss_small_load(s);
 	weft_pool_watch(s->pool, slab_mapped, s->disk);
 	*out = s;
 	return 0;
@@ -250,6 +271,7 @@ out_segs:
 out_kv:
 	oss_damage_fini(s);
 	oss_small_fini(s);
+	oss_journal_fini(s);
 	weft_kv_close(s->kv);
 	oss_alloc_fini(&s->alloc);
 out_data:
@@ -272,6 +294,7 @@ void oss_store_close(struct oss_store *s)
 	oss_commits_fini(s);
 	oss_damage_fini(s);
 	oss_small_fini(s);
+	oss_journal_fini(s);
 	oss_segs_fini(s);
 	weft_kv_close(s->kv);
 	oss_alloc_fini(&s->alloc);

@@ -61,7 +61,8 @@ struct oss_store_cfg {
  *
  * Return: 0; -EUCLEAN (too many damaged records; of a few only their segments are refused), -EXDEV
  * (records of another target), -ENODATA (the records are gone), -EFBIG (the data file is shorter
- * than it must be), or another negative errno. Nothing is changed when it fails.
+ * than it must be), or another negative errno. When it fails, nothing is changed but that small
+ * writes of the journal may be where they belong.
  * Context: blocks while it reads all records.
  */
 int oss_store_open(const struct oss_store_cfg *cfg, struct oss_store **out, char err[OSS_ERR_MAX]);
@@ -130,6 +131,9 @@ struct oss_op {
 	struct oss_key pos;
 	struct oss_part *parts;
 	struct weft_work work;
+	struct oss_op *next;
+	uint64_t round;
+	void (*settled)(struct oss_op *op, int err);
 };
 
 /**
@@ -156,12 +160,15 @@ void oss_store_space(const struct oss_store *s, uint64_t *total, uint64_t *free)
  * @bytes_written: bytes taken from writers
  * @commits: groups of changes made durable
  * @changes: changes of segments in them
- * @data_syncs: syncs of the data file (each commit has one sync of the RocksDB besides)
+ * @data_syncs: syncs of the data file
+ * @journal_syncs: records written to the journal of small writes (a commit has one, or one sync of
+ *	the RocksDB, or both)
+ * @journal_bytes: bytes in them
  * @crc_errors: blocks whose bytes did not match their checksum
  * @no_space: changes refused with -ENOSPC
  * @failed_commits: groups that failed
  * @edge_reads: blocks read because a change covers them in part
- * @small_blocks: blocks that were committed with their records, to be written later
+ * @small_blocks: blocks that were committed in the journal, to be written to the data file later
  * @data_bytes: bytes written to the data file
  * @damaged_records: records that the start found damaged and that are still there
  */
@@ -172,6 +179,8 @@ struct oss_store_stats {
 	_Atomic uint64_t commits;
 	_Atomic uint64_t changes;
 	_Atomic uint64_t data_syncs;
+	_Atomic uint64_t journal_syncs;
+	_Atomic uint64_t journal_bytes;
 	_Atomic uint64_t crc_errors;
 	_Atomic uint64_t no_space;
 	_Atomic uint64_t failed_commits;

@@ -24,21 +24,27 @@
  */
 static int drop_damaged(struct oss_store *s, const struct oss_key *key)
 {
-	uint8_t from[OSS_KEY_LEN], to[OSS_SMALL_KEY_LEN + 1];
+	struct weft_kv_batch *batch;
+	struct oss_rec *empty;
 	int err;
 
 	weft_warn("damaged chunk record deleted, its blocks are free after a restart",
 		  "ino=%llx chunk=%llu segment=%u", (unsigned long long)key->ino,
 		  (unsigned long long)key->chunk, key->seg);
-	oss_key_encode(key, from);
-	memset(to, 0xff, sizeof(to));
-	memcpy(to, from, sizeof(from));
-	err = weft_kv_delete_range(s->kv, OSS_CF_SMALL, from, sizeof(from), to, sizeof(to), true);
-	if (!err)
-		err = weft_kv_delete_range(s->kv, OSS_CF_CHUNKS, from, sizeof(from), to,
-					   sizeof(to), true);
+	empty = oss_rec_alloc(NULL);
+	if (!empty)
+		return -ENOMEM;
+	empty->version = ++s->version;
+	err = weft_kv_batch_create(s->kv, &batch);
+	if (err)
+		goto out_rec;
+	oss_record_put(s, batch, key, empty);
+	err = weft_kv_commit(batch, true);
 	if (!err)
 		oss_damage_del(s, key);
+	weft_kv_batch_free(batch);
+out_rec:
+	oss_rec_free(empty);
 	return err;
 }
 

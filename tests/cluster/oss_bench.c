@@ -84,7 +84,7 @@ static void run(struct bench *b, const char *name, enum oss_op_kind kind, bool r
 		unsigned int depth, uint64_t bytes)
 {
 	const struct oss_store_stats *st = oss_store_stats(b->store);
-	uint64_t data = st->data_syncs, kv = st->commits, start;
+	uint64_t data = st->data_syncs, commits = st->commits, start;
 	unsigned int i;
 	double s;
 
@@ -107,7 +107,7 @@ static void run(struct bench *b, const char *name, enum oss_op_kind kind, bool r
 	s = (weft_env_now(b->env) - start) / 1e9;
 	printf("%-22s %7u %5u %9.0f %9.1f %10.3f %10.3f\n", name, len, depth, b->total / s,
 	       b->total * len / s / 1e6, (double)(st->data_syncs - data) / b->total,
-	       (double)(st->commits - kv) / b->total);
+	       (double)(st->commits - commits) / b->total);
 }
 
 static void reopen(struct bench *b, bool create)

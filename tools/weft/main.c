@@ -35,8 +35,9 @@ static const struct command {
 	  "Counters of the targets with these ids, or of all, asked from their servers, since each\n"
 	  "started. Of a metadata target: ops_read, ops_write, batches (group commits), kv_syncs\n"
 	  "and kv_bytes (synced writes to its RocksDB and the bytes given to it). Of an object\n"
-	  "target: ops, commits (group commits), kv_syncs, kv_bytes, and data_syncs and data_bytes\n"
-	  "of its data file. What RocksDB writes again when it compacts is not in them. Status 1\n"
+	  "target: ops, commits (group commits), kv_syncs, kv_bytes, journal_syncs and\n"
+	  "journal_bytes (of its journal of small writes), and data_syncs and data_bytes of its\n"
+	  "data file. What RocksDB writes again when it compacts is not in them. Status 1\n"
 	  "when a target did not answer within --timeout; the others are shown.\n" },
 	{ "group", "list", weft_cmd_group_list, "groups of targets, and what is on them",
 	  "usage: weft group list\n" },

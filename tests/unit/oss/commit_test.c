@@ -28,9 +28,8 @@
 #define INOS 2
 #define CHUNK (2u << 20)
 #define SEGS (INOS * 2)
-#define MAX_OPS 48
+#define MAX_OPS 3000
 #define MAX_UNDO 16384
-#define ROUNDS 40
 
 struct change {
 	enum oss_op_kind kind;
@@ -212,6 +211,39 @@ struct job {
 static struct oss_bed bed;
 static unsigned int running;
 
+/*
+ * Two kinds of load: changes of all sizes, and small ones by one or two at a time, which fill the
+ * journal's logs several times. Each point is reached some times before the crash: up to @most.
+ */
+struct load {
+	uint32_t rounds;
+	uint32_t nops;
+	uint32_t max_len;
+	uint32_t depth;
+	const struct {
+		const char *name;
+		uint32_t most;
+	} points[10];
+	uint32_t npoints;
+};
+
+static const struct load mixed = {
+	40, 48, CHUNK, 8,
+	{ { "oss.write.start", 10 }, { "oss.write.data_done", 10 },
+	  { "oss.commit.before_sync", 10 }, { "oss.commit.before_kv", 10 },
+	  { "kv.commit.before", 10 }, { "kv.commit.after", 10 }, { "oss.commit.after_kv", 10 },
+	  { "oss.journal.written", 3 } }, 8
+};
+
+static const struct load small = {
+	15, MAX_OPS, 9000, 2, /* with each turn the logs are larger */
+	{ { "oss.journal.written", 200 }, { "oss.journal.begun", 2 },
+	  { "oss.commit.after_kv", 200 }, { "oss.commit.before_sync", 20 },
+	  { "kv.commit.after", 20 } }, 5
+};
+
+static const struct load *load;
+
 static void job_done(struct oss_op *op, int err)
 {
 	struct job *j = (struct job *)op;
@@ -227,14 +259,15 @@ static void job_done(struct oss_op *op, int err)
 
 static void start_job(void)
 {
-	static const enum oss_op_kind kinds[] = { OSS_WRITE, OSS_WRITE, OSS_WRITE, OSS_WRITE,
-						  OSS_PUNCH, OSS_ALLOC, OSS_TRUNCATE };
+	static const enum oss_op_kind kinds[] = { OSS_PUNCH, OSS_ALLOC, OSS_TRUNCATE };
 	static uint8_t bytes[CHUNK];
 	struct job *j = calloc(1, sizeof(*j));
 	struct change *c = &sh->ops[sh->nops];
 
-	*c = (struct change){ .kind = kinds[rnd(7)], .ino = 1 + rnd(INOS), .seed = rnd(1 << 28) };
-	c->len = 1 + rnd(rnd(2) ? 20000 : CHUNK);
+	*c = (struct change){ .kind = OSS_WRITE, .ino = 1 + rnd(INOS), .seed = rnd(1 << 28) };
+	if (!rnd(load == &small ? 20 : 2))
+		c->kind = kinds[rnd(3)];
+	c->len = 1 + rnd(rnd(2) && load->max_len > 20000 ? 20000 : load->max_len);
 	c->off = rnd(CHUNK - c->len + 1);
 	if (rnd(2)) {
 		c->off &= ~4095u;
@@ -259,12 +292,6 @@ static void start_job(void)
 	while (running && c->kind == OSS_TRUNCATE)
 		weft_env_uv_run(bed.env);
 }
-
-static const char *const points[] = {
-	"oss.write.start", "oss.write.data_done", "oss.commit.before_sync", "oss.commit.before_kv",
-	"kv.commit.before", "kv.commit.after", "oss.commit.after_kv",
-};
-#define NPOINTS (sizeof(points) / sizeof(points[0]))
 
 static void child(uint32_t round)
 {
@@ -296,29 +323,31 @@ static void child(uint32_t round)
 		memcpy(sh->base[ino - 1], now, CHUNK);
 	}
 	sh->nops = 0;
-	if (round == ROUNDS)
+	if (round == load->rounds)
 		_exit(0);
 	bed_on_submit = on_submit;
-	snprintf(spec, sizeof(spec), "%s=crash+%u", points[round % NPOINTS], rnd(10));
+	snprintf(spec, sizeof(spec), "%s=crash+%u", load->points[round % load->npoints].name,
+		 rnd(load->points[round % load->npoints].most));
 	if (weft_fault_set(spec))
 		_exit(9);
-	while (sh->nops < MAX_OPS) {
+	while (sh->nops < load->nops) {
 		start_job();
-		while (running > rnd(8))
+		while (running > rnd(load->depth))
 			weft_env_uv_run(bed.env);
 	}
 	_exit(10); /* it was to die before */
 }
 
-static void test_crash(void)
+static void crash(const struct load *l)
 {
 	uint32_t round;
 	int status;
 
+	load = l;
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CU_ASSERT_FATAL(sh != MAP_FAILED);
 	bed_make_files(&bed, 64 << 20);
-	for (round = 0; round <= ROUNDS; round++) {
+	for (round = 0; round <= load->rounds; round++) {
 		pid_t pid;
 
 		rnd_state = 1000 + round;
@@ -326,9 +355,9 @@ static void test_crash(void)
 		if (!pid)
 			child(round);
 		CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
-		if (round == ROUNDS)
+		if (round == load->rounds)
 			CU_ASSERT_EQUAL_FATAL(status, 0);
-		if (round < ROUNDS)
+		if (round < load->rounds)
 			CU_ASSERT_EQUAL_FATAL(WIFSIGNALED(status) ? WTERMSIG(status) : 0, SIGKILL);
 		lose_writes(bed.data);
 	}
@@ -336,6 +365,16 @@ static void test_crash(void)
 	CU_ASSERT(sh->checked > 0);
 	bed_remove_files(&bed);
 	munmap(sh, sizeof(*sh));
+}
+
+static void test_crash(void)
+{
+	crash(&mixed);
+}
+
+static void test_crash_small(void)
+{
+	crash(&small);
 }
 
 /* --- commits that fail */
@@ -502,6 +541,7 @@ int main(void)
 		return 2;
 	s = CU_add_suite("oss/commit", NULL, NULL);
 	CU_add_test(s, "crash at each step", test_crash);
+	CU_add_test(s, "crash in small writes", test_crash_small);
 	/* Both fork, so they come before this process has threads of RocksDB. */
 	CU_add_test(s, "the RocksDB has no space", test_db_full);
 	CU_add_test(s, "a commit fails", test_commit_fails);
