@@ -4,6 +4,7 @@
 # connections at once, kill -9 of either side, and a cluster whose servers talk to each other over
 # RDMA. The devices end as they began. Not under KASAN: rdma_rxe of 6.1 reads one word behind its table
 # when a copy ends with the last page of one of its maps (rxe_mr_copy).
+# net: rdma
 # kernels: stock x86-lockdep
 . "$WEFT_TOP/tests/vm/lib.sh"
 
