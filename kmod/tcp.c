@@ -10,9 +10,12 @@
  * Receiving: data_ready queues rx_work, which reads headers and texts through a small buffer, and
  * bulk straight into the memory of the request that waits for it.
  *
- * How it can fail: the peer closes, resets, is silent for too long (TCP_USER_TIMEOUT), or sends
- * what is not a message. rx_work then reports it once, through weft_link_broken(), and nothing is
- * read any more; errors of sending also come to light there, as the socket is shut down.
+ * How it can fail: the peer closes, resets, or sends what is not a message; its host is silent:
+ * for 10 s when nothing is under way (keepalive), for 8 s when it does not acknowledge what was
+ * sent (wtcp_probe(), every 5 s). A host acknowledges what its server does not read, so a slow
+ * server is no silent host; when its receive queue is full nothing is sent, and link.c's PING
+ * decides. rx_work then reports it once, through weft_link_broken(), and nothing is read any more;
+ * errors of sending also come to light there, as the socket is shut down.
  *
  * Locks: tx_mutex: the socket's sending side, @tx. rx_mutex: the receiving side, @rx. lock: the
  * send list and @closed. Order: rx_mutex, tx_mutex, fs->lock; tx_mutex, lock. Memory for sending is
@@ -26,12 +29,16 @@
 #include <linux/tcp.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 #include <net/tcp_states.h>
 #include "kmod/net.h"
 #include "proto/ops.h"
 
 #define CONNECT_TIMEOUT (5 * HZ)
-#define USER_TIMEOUT_MS 30000
+#define KEEPALIVE_IDLE 4 /* s; then KEEPALIVE_COUNT probes, each KEEPALIVE_EACH s after the last */
+#define KEEPALIVE_EACH 2
+#define KEEPALIVE_COUNT 3
+#define UNACKED_MAX (8 * HZ)
 #define RX_AHEAD 1024	   /* read with a header at most, so that bulk is not copied twice */
 #define RX_BUF (WEFT_MSG_MAX + 4096) /* a message, and room to throw bulk away */
 #define RX_BUDGET (8 << 20) /* bytes read in one go before others get their turn */
@@ -69,6 +76,7 @@ struct weft_tcp {
 	struct mutex rx_mutex;
 	struct tcp_rx rx;
 	struct work_struct rx_work;
+	bool unacked; /* found by wtcp_probe() */
 
 	void (*old_data_ready)(struct sock *sk);
 	void (*old_state_change)(struct sock *sk);
@@ -442,6 +450,10 @@ static void wtcp_rx_work(struct work_struct *work)
 			break;
 		done += ret;
 	}
+	if (done)
+		WRITE_ONCE(t->unacked, false);
+	else if (ret == -EAGAIN && READ_ONCE(t->unacked))
+		ret = -ETIMEDOUT;
 	if (ret < 0 && ret != -EAGAIN)
 		t->rx.dead = true;
 	else
@@ -509,10 +521,9 @@ static void wtcp_set_options(struct socket *sock)
 	sock_no_linger(sk); /* nothing that is closed has anything left to say */
 	tcp_sock_set_nodelay(sk);
 	sock_set_keepalive(sk);
-	tcp_sock_set_keepidle(sk, 10);
-	tcp_sock_set_keepintvl(sk, 5);
-	tcp_sock_set_keepcnt(sk, 3);
-	tcp_sock_set_user_timeout(sk, USER_TIMEOUT_MS);
+	tcp_sock_set_keepidle(sk, KEEPALIVE_IDLE);
+	tcp_sock_set_keepintvl(sk, KEEPALIVE_EACH);
+	tcp_sock_set_keepcnt(sk, KEEPALIVE_COUNT);
 }
 
 static bool wtcp_settled(struct weft_tcp *t)
@@ -584,6 +595,30 @@ static int wtcp_open(struct weft_link *link, const struct sockaddr_storage *addr
 	return 0;
 }
 
+/*
+ * What was sent is not acknowledged, though sent again, and nothing else is heard of that host.
+ * An idle one is heard every KEEPALIVE_IDLE, so most of that time is the retransmission's.
+ */
+static bool wtcp_unacked(const struct sock *sk)
+{
+	u32 silent = tcp_jiffies32 - READ_ONCE(tcp_sk(sk)->rcv_tstamp);
+
+	return READ_ONCE(inet_csk(sk)->icsk_retransmits) && silent > UNACKED_MAX;
+}
+
+/* TCP_USER_TIMEOUT would do, if it did not also run while a server's receive queue is full. */
+static void wtcp_probe(struct weft_xprt *x)
+{
+	struct weft_tcp *t = wtcp_of(x);
+
+	spin_lock(&t->lock);
+	if (!t->closed && wtcp_unacked(t->sock->sk)) {
+		WRITE_ONCE(t->unacked, true);
+		queue_work(weft_io_wq, &t->rx_work);
+	}
+	spin_unlock(&t->lock);
+}
+
 static void wtcp_close(struct weft_xprt *x)
 {
 	struct weft_tcp *t = wtcp_of(x);
@@ -632,6 +667,7 @@ const struct weft_xprt_ops weft_tcp_ops = {
 	.send = wtcp_send,
 	.settle = wtcp_settle,
 	.detach = wtcp_detach,
+	.probe = wtcp_probe,
 	.close = wtcp_close,
 	.free = wtcp_free,
 };
