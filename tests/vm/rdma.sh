@@ -119,8 +119,12 @@ rdma_down() {
 	esac
 }
 
-# What a pair's guests do first. The monitor (QMP) of this guest is its second serial line; what the
-# line echoed before it was told not to confuses the monitor once.
+# The monitor (QMP) of a pair's guest is its second serial line. What the line echoed before it was told
+# not to may have left the monitor in the midst of an object, where it takes whatever comes for more of
+# it: the byte 0xff, which is never part of one, makes it begin anew.
+_monitor() { printf '\377\n%s\n' "$1" >/dev/ttyS1; }
+
+# What a pair's guests do first.
 links_up() {
 	local n try host=1
 	[ "$1" = server ] || host=2
@@ -130,7 +134,7 @@ links_up() {
 	stty -F /dev/ttyS1 raw -echo && stty -F /dev/ttyS2 raw -echo || return
 	cat /dev/ttyS1 >/run/monitor.log &
 	for try in $(seq 50); do
-		printf '\n{"execute":"qmp_capabilities"}\n' >/dev/ttyS1
+		_monitor '{"execute":"qmp_capabilities"}'
 		sleep 0.1
 		# The first answer may have come before anybody read the line.
 		grep -q '"return"\|already complete' /run/monitor.log && return 0
@@ -141,7 +145,7 @@ links_up() {
 link_set() {
 	local up=true want=1 try
 	[ "$2" = on ] || { up=false; want=0; }
-	printf '{"execute":"set_link","arguments":{"name":"link%d","up":%s}}\n' "$1" $up >/dev/ttyS1
+	_monitor "{\"execute\":\"set_link\",\"arguments\":{\"name\":\"link$1\",\"up\":$up}}"
 	[ -z "${3:-}" ] || return 0
 	for try in $(seq 100); do
 		[ "$(cat "/sys/class/net/eth$1/carrier")" = $want ] && return 0
