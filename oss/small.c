@@ -24,7 +24,7 @@
 #include "oss/delta.h"
 #include "oss/internal.h"
 
-#define SMALL_DEPTH 4	/* operations under way; with more a group has a data sync anyway */
+#define SMALL_DEPTH 16	/* operations under way; with more a group has a data sync anyway */
 #define SEG_SMALL_MAX 32 /* blocks of one segment */
 #define SEGS_MAX 256	/* segments in the list: at most 32 MiB of buffers */
 #define SETTLE_SOON 64	/* segments in the list that are settled at once */
