@@ -3,7 +3,7 @@
 # The same over iWARP (siw): another provider, no receiver-not-ready, no shared port space with TCP.
 # seconds: 400
 # net: rdma
-# kernels: stock x86-kasan x86-lockdep
+# kernels: stock x86-kasan
 # needs: siw
 WEFT_NET=rdma WEFT_RDMA=siw
 . "$WEFT_TOP/tests/vm/lib.sh"
