@@ -195,7 +195,8 @@ static void test_deleted(void)
 	CU_ASSERT_EQUAL(records(&bed), 2);
 	for (i = 0; bed.store->journal.turn[0] + bed.store->journal.turn[1] < 5; i++) {
 		CU_ASSERT_EQUAL_FATAL(bed_write(&bed, 9, 0, i % 20 * OSS_BLOCK, buf, OSS_BLOCK), 0);
-		bed_settle(&bed);
+		if (i % 20 == 19)
+			bed_settle(&bed);
 	}
 	CU_ASSERT_EQUAL(bed_write(&bed, 9, 0, 0, buf, OSS_BLOCK), 0);
 	CU_ASSERT_EQUAL(records(&bed), 2); /* of inodes 2 and 9 */
