@@ -65,13 +65,12 @@ static int load(struct replay *r, struct replayed *e)
 
 	oss_key_encode(&e->key, kbuf);
 	err = weft_kv_get(r->s->kv, OSS_CF_CHUNKS, kbuf, sizeof(kbuf), &val);
-	if (!err) {
-		err = oss_rec_decode(val.data, val.len, r->s->alloc.nblocks, e->rec);
-		e->damaged = err == -EUCLEAN;
-		e->rec->nsmall = 0; /* their bytes are yet to come */
-	}
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	e->damaged = oss_rec_decode(val.data, val.len, r->s->alloc.nblocks, e->rec) != 0;
+	e->rec->nsmall = 0; /* their bytes are yet to come */
 	weft_kv_val_fini(&val);
-	return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+	return 0;
 }
 
 static int get(struct replay *r, const struct oss_key *key, struct replayed **out)
