@@ -224,16 +224,15 @@ struct oss_jseg {
  * @cur: the one in use
  * @drained: nobody needs the other one
  * @turn: of each log: number of its turn
- * @seq: number of the last record
+ * @seq: number of the last record that stays
  * @room: bytes that @admitted may reach
  * @admitted: what changes that are under way may need
  * @segs: hash table of the segments with deltas
  * @gone: former ones of which empty records are stored, to be deleted with the next group
  * @buf: deltas of a group
- * @len: bytes of them
+ * @len: bytes of them, 0: the group has none
  * @begin: the other log has its turn with this group
  * @begun: it has had; the loop does not know yet
- * @written: the group's record was written
  * @uncertain: the record of a group may be there that has not ended well
  */
 struct oss_journal {
@@ -250,7 +249,6 @@ struct oss_journal {
 	size_t len;
 	bool begin;
 	bool begun;
-	bool written;
 	bool uncertain;
 };
 
@@ -346,10 +344,12 @@ void oss_damage_fini(struct oss_store *s);
 
 void oss_small_init(struct oss_store *s, bool off, uint64_t wait_ns);
 void oss_small_fini(struct oss_store *s);
-/* Whether the blocks that a change writes are small ones; then the journal has room for them. */
-bool oss_small_admit(struct oss_part *p);
+/* Decides whether the blocks that a change writes are small (p->jseg), or go to the data file. */
+void oss_small_admit(struct oss_part *p);
 /* A block becomes small, with the reference @buf, or (NULL) is no longer. Returns 0 or -ENOMEM. */
 int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf);
+/* It becomes small with a copy of @bytes. Returns 0, -EAGAIN (the pool is empty) or -ENOMEM. */
+int oss_small_copy(struct oss_store *s, struct oss_rec *r, uint32_t b, const void *bytes);
 void oss_small_queue(struct oss_store *s, struct oss_seg *seg);
 /* All that is small now is to be settled soon: then oss_journal_drained(). */
 void oss_small_drain(struct oss_store *s);
@@ -364,8 +364,8 @@ bool oss_small_wait(struct oss_store *s, struct oss_op *op);
 int oss_journal_open(struct oss_store *s, const char *dir, bool create, char err[OSS_ERR_MAX]);
 int oss_journal_replay(struct oss_store *s, const char *data_path, char err[OSS_ERR_MAX]);
 void oss_journal_fini(struct oss_store *s);
-/* Makes room for a change of @nblocks blocks, until oss_journal_release(); false: there is none. */
-bool oss_journal_admit(struct oss_part *p, unsigned int nblocks);
+/* Makes room for a change of @nblocks blocks (p->jseg), until oss_journal_release(), if it can. */
+void oss_journal_admit(struct oss_part *p, unsigned int nblocks);
 void oss_journal_release(struct oss_part *p);
 /* The changes of a group; then oss_journal_write() on a worker, then oss_journal_done(). */
 void oss_journal_build(struct oss_store *s, struct oss_part *head);

@@ -144,19 +144,19 @@ static size_t reserved(unsigned int nblocks)
 	return (nblocks + 1) * (size_t)OSS_BLOCK;
 }
 
-bool oss_journal_admit(struct oss_part *p, unsigned int nblocks)
+void oss_journal_admit(struct oss_part *p, unsigned int nblocks)
 {
 	struct oss_journal *j = &p->store->journal;
 	size_t need = j->admitted + reserved(nblocks);
 	struct oss_jseg *js, **pos;
 
 	if (need > j->room || need > GROUP_MAX)
-		return false;
+		return;
 	js = find(j, &p->seg->key);
 	if (!js) {
 		js = calloc(1, sizeof(*js));
 		if (!js)
-			return false;
+			return;
 		js->key = p->seg->key;
 		pos = bucket(j, &js->key);
 		js->next = *pos;
@@ -166,7 +166,6 @@ bool oss_journal_admit(struct oss_part *p, unsigned int nblocks)
 	j->admitted = need;
 	p->jseg = js;
 	p->nsmall = nblocks;
-	return true;
 }
 
 void oss_journal_release(struct oss_part *p)
@@ -220,7 +219,7 @@ void oss_journal_clean(struct oss_store *s, struct weft_kv_batch *batch)
 	}
 }
 
-static void encode(struct oss_journal *j, struct oss_part *p)
+static size_t encode(const struct oss_part *p, uint8_t *buf)
 {
 	const struct oss_rec *r = p->rec;
 	struct oss_delta d = {
@@ -240,7 +239,7 @@ static void encode(struct oss_journal *j, struct oss_part *p)
 		d.blk[d.n].bytes = r->small[b]->data;
 		d.n++;
 	}
-	j->len += oss_delta_encode(&d, j->buf + j->len);
+	return oss_delta_encode(&d, buf);
 }
 
 static int append(struct oss_store *s, unsigned int i, size_t len)
@@ -278,6 +277,7 @@ int oss_journal_write(struct oss_store *s, struct oss_part *head)
 {
 	struct oss_journal *j = &s->journal;
 	struct oss_part *p;
+	size_t len = 0;
 	int err;
 
 	if (!j->len)
@@ -285,17 +285,12 @@ int oss_journal_write(struct oss_store *s, struct oss_part *head)
 	err = j->begin ? begin_turn(s) : 0;
 	if (err)
 		return err;
-	j->len = 0;
 	for (p = head; p; p = p->next)
 		if (p->jseg)
-			encode(j, p);
+			len += encode(p, j->buf + len);
 	j->uncertain = true;
-	err = append(s, j->cur, j->len);
-	if (err)
-		return err;
-	j->seq++;
-	j->written = true;
-	return WEFT_FAULT("oss.journal.written");
+	err = append(s, j->cur, len);
+	return err ? err : WEFT_FAULT("oss.journal.written");
 }
 
 int oss_journal_cancel(struct oss_store *s)
@@ -308,12 +303,9 @@ int oss_journal_cancel(struct oss_store *s)
 	err = WEFT_FAULT("oss.journal.cancel");
 	if (!err)
 		err = weft_kvlog_cancel(j->log[j->cur]);
-	if (err)
-		return err;
-	j->seq -= j->written;
-	j->written = false;
-	j->uncertain = false;
-	return 0;
+	if (!err)
+		j->uncertain = false;
+	return err;
 }
 
 /* Nobody knows of segments any more that only the log had whose place was taken. */
@@ -344,7 +336,7 @@ void oss_journal_done(struct oss_store *s, int err)
 	struct oss_journal *j = &s->journal;
 
 	if (!err) {
-		j->written = false;
+		j->seq += j->uncertain;
 		j->uncertain = false;
 		free_list(j->gone);
 		j->gone = NULL;

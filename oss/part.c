@@ -448,17 +448,14 @@ static int take_space(struct oss_part *p)
 /* The bytes of a block that was changed: in the data file, or small. */
 static int set_bytes(struct oss_part *p, uint32_t b)
 {
-	struct weft_buf *buf;
+	int err;
 
 	p->rec->crc[b] = weft_crc32c(0, p->mem[b], OSS_BLOCK);
 	if (!p->jseg)
 		return 0;
-	buf = weft_buf_get(p->store->pool, OSS_BLOCK);
-	if (!buf)
-		return -EAGAIN;
-	memcpy(buf->data, p->mem[b], OSS_BLOCK);
-	p->store->stats.small_blocks++;
-	return oss_small_set(p->rec, b, buf);
+	err = oss_small_copy(p->store, p->rec, b, p->mem[b]);
+	p->store->stats.small_blocks += !err;
+	return err;
 }
 
 /* Makes the new record; the blocks in @p->alloced are used up in their order. */
@@ -468,7 +465,7 @@ static int make_record(struct oss_part *p)
 	uint32_t b, used = 0, run = 0;
 	int err = 0;
 
-	oss_small_admit(p); /* else the bytes go to the data file */
+	oss_small_admit(p);
 	for (b = 0; b < OSS_SEG_BLOCKS && !err; b++) {
 		uint64_t old = oss_rec_block(p->base, b);
 

@@ -96,16 +96,6 @@ static int get(struct replay *r, const struct oss_key *key, struct replayed **ou
 	return e->rec ? load(r, e) : -ENOMEM;
 }
 
-static int set_bytes(struct replay *r, struct oss_rec *rec, uint32_t b, const void *bytes)
-{
-	struct weft_buf *buf = weft_buf_get(r->s->pool, OSS_BLOCK);
-
-	if (!buf)
-		return -ENOMEM;
-	memcpy(buf->data, bytes, OSS_BLOCK);
-	return oss_small_set(rec, b, buf);
-}
-
 static int apply_block(struct replay *r, struct replayed *e, const struct oss_delta *d, uint32_t i)
 {
 	uint32_t b = d->blk[i].index;
@@ -118,7 +108,7 @@ static int apply_block(struct replay *r, struct replayed *e, const struct oss_de
 	rec->mapped += !rec->blk[b];
 	rec->blk[b] = d->blk[i].block;
 	rec->crc[b] = d->blk[i].crc;
-	return set_bytes(r, rec, b, d->blk[i].bytes);
+	return oss_small_copy(r->s, rec, b, d->blk[i].bytes);
 }
 
 static int apply_delta(struct replay *r, const struct oss_delta *d)

@@ -192,17 +192,18 @@ bool oss_small_wait(struct oss_store *s, struct oss_op *op)
 	return true;
 }
 
-bool oss_small_admit(struct oss_part *p)
+void oss_small_admit(struct oss_part *p)
 {
 	const struct oss_store *s = p->store;
 	uint32_t b, n = 0;
 
 	if (s->smalls.off || p->op->kind != OSS_WRITE || s->nops > SMALL_DEPTH ||
 	    p->base->nsmall >= SEG_SMALL_MAX || s->smalls.count >= SEGS_MAX)
-		return false;
+		return;
 	for (b = 0; b < OSS_SEG_BLOCKS; b++)
 		n += p->act[b] == OSS_PUT;
-	return n <= OSS_DELTA_BLOCKS && oss_journal_admit(p, n);
+	if (n <= OSS_DELTA_BLOCKS)
+		oss_journal_admit(p, n);
 }
 
 int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf)
@@ -226,4 +227,14 @@ int oss_small_set(struct oss_rec *r, uint32_t b, struct weft_buf *buf)
 	r->blk[b] |= OSS_SMALL;
 	r->nsmall++;
 	return 0;
+}
+
+int oss_small_copy(struct oss_store *s, struct oss_rec *r, uint32_t b, const void *bytes)
+{
+	struct weft_buf *buf = weft_buf_get(s->pool, OSS_BLOCK);
+
+	if (!buf)
+		return -EAGAIN;
+	memcpy(buf->data, bytes, OSS_BLOCK);
+	return oss_small_set(r, b, buf);
 }
